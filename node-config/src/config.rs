@@ -1,0 +1,214 @@
+//! `node.toml`: everything a node is told about itself.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The version this crate writes, and the newest it reads.
+pub const VERSION: u32 = 1;
+
+/// What a node is told. Holds no secret: the file is world-readable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// Format of this document, [`VERSION`].
+    pub version: u32,
+    /// Names the image's content: equal for equal inputs.
+    pub image_id: Uuid,
+    /// The cluster this node belongs to.
+    pub cluster: Cluster,
+    /// The node itself.
+    pub node: Node,
+    /// The wired network, as baked into the image.
+    pub network: Network,
+    /// The SSH host keys the builder baked in, to be found unharmed.
+    #[serde(default)]
+    pub host_keys: Vec<HostKey>,
+}
+
+/// The cluster's name, for people, and id, for everything derived from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// A DNS label.
+    pub name: String,
+    /// Never changes once nodes exist: disk and file-system ids come from it.
+    pub id: Uuid,
+}
+
+/// One node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// The host name, a DNS label.
+    pub name: String,
+    /// What it does in K3s.
+    pub role: Role,
+    /// Kubernetes labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What a node does in K3s: run the control plane too, or workloads only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Control plane, etcd and workloads.
+    Server,
+    /// Workloads only.
+    Agent,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::Server => "server",
+            Role::Agent => "agent",
+        })
+    }
+}
+
+/// The wired interface and its static address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// Kernel name of the interface, `eth0` on Raspberry Pi OS.
+    pub interface: String,
+    /// Address and prefix length, `192.168.4.11/24`.
+    pub address: Ipv4Net,
+    /// Default gateway, inside the address's network.
+    pub gateway: Ipv4Addr,
+    /// Name servers, in the order they are asked.
+    #[serde(default)]
+    pub dns: Vec<Ipv4Addr>,
+    /// Domains tried for short names.
+    #[serde(default)]
+    pub search: Vec<String>,
+    /// Time servers.
+    #[serde(default)]
+    pub ntp: Vec<String>,
+}
+
+/// A baked SSH host key, by what can be checked without reading the secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostKey {
+    /// The private key's path; its public half is beside it as `.pub`.
+    pub path: String,
+    /// The public half, as one OpenSSH line without a comment.
+    pub public: String,
+}
+
+/// Why a `node.toml` could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Not TOML, or not of this shape.
+    #[error("node.toml is not a node configuration: {0}")]
+    Syntax(#[from] toml::de::Error),
+    /// Written by a builder newer than this agent.
+    #[error("node.toml has version {found}, this agent reads up to {VERSION}; rebuild the image")]
+    Version {
+        /// The version in the document.
+        found: u32,
+    },
+}
+
+impl NodeConfig {
+    /// Reads the document.
+    ///
+    /// # Errors
+    /// When the text is not TOML of this shape, or of a version not known here.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        // The version first: a newer document may have fields unknown here,
+        // and "unknown field" would hide the real reason.
+        #[derive(Deserialize)]
+        struct Head {
+            version: u32,
+        }
+        let Head { version } = toml::from_str(text)?;
+        if version != VERSION {
+            return Err(ConfigError::Version { found: version });
+        }
+        Ok(toml::from_str(text)?)
+    }
+
+    /// Renders the document; [`NodeConfig::parse`] gives the same value back.
+    pub fn render(&self) -> String {
+        let body = toml::to_string(self).expect("plain data serialises to TOML");
+        format!("# Written by imgbuild; read by the first-boot agent.\n{body}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The text of version 1. It must be read for as long as agents of
+    /// version 1 exist, so it is written out here and never edited.
+    const V1: &str = r#"
+version = 1
+image_id = "6f2fd5b0-3c5b-5f0e-9f43-0c8f9c1f7a10"
+
+[cluster]
+name = "home"
+id = "0d5f6a52-6a3e-4f39-9a2c-0f2d3b7c1e11"
+
+[node]
+name = "pi-1"
+role = "server"
+labels = { disk = "nvme" }
+
+[network]
+interface = "eth0"
+address = "192.168.4.11/24"
+gateway = "192.168.4.1"
+dns = ["192.168.4.1"]
+search = ["home.arpa"]
+ntp = ["192.168.4.1"]
+
+[[host_keys]]
+path = "/etc/ssh/ssh_host_ed25519_key"
+public = "ssh-ed25519 AAAA"
+"#;
+
+    #[test]
+    fn version_1_is_read() {
+        let config = NodeConfig::parse(V1).expect("version 1");
+        assert_eq!(config.node.role, Role::Server);
+        assert_eq!(
+            config.network.address.addr(),
+            Ipv4Addr::new(192, 168, 4, 11)
+        );
+        assert_eq!(config.network.address.prefix_len(), 24);
+        assert_eq!(config.node.labels["disk"], "nvme");
+    }
+
+    #[test]
+    fn rendering_round_trips() {
+        let config = NodeConfig::parse(V1).expect("version 1");
+        assert_eq!(
+            NodeConfig::parse(&config.render()).expect("own text"),
+            config
+        );
+    }
+
+    #[test]
+    fn a_newer_version_is_named_even_with_unknown_fields() {
+        let newer = V1.replacen("version = 1", "version = 2\nsurprise = true", 1);
+        let error = NodeConfig::parse(&newer).expect_err("version 2");
+        assert!(
+            matches!(error, ConfigError::Version { found: 2 }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        let typo = V1.replace("gateway", "gatewai");
+        assert!(NodeConfig::parse(&typo).is_err());
+    }
+}

@@ -1,0 +1,35 @@
+//! Where on the node the two programs meet. Absolute paths of the running
+//! system; the builder places the same files without the leading mount.
+
+/// What the node is told: a [`crate::NodeConfig`], written by the builder.
+pub const NODE_CONFIG: &str = "/etc/imgbuild/node.toml";
+
+/// The agent's program, owned by root.
+pub const AGENT: &str = "/usr/lib/imgbuild/firstboot-agent";
+
+/// The unit that starts [`AGENT`] once per boot until it is done.
+pub const AGENT_UNIT: &str = "firstboot-agent.service";
+
+/// The agent's own directory, mode 0700.
+pub const STATE_DIR: &str = "/var/lib/imgbuild";
+
+/// One JSON object per line: what was tried, and how it ended.
+pub const JOURNAL: &str = "/var/lib/imgbuild/journal.jsonl";
+
+/// The agent's [`crate::Report`], kept for good.
+pub const REPORT: &str = "/var/lib/imgbuild/report.json";
+
+/// Written last, by the last stage. While it exists the unit does not start.
+pub const DONE: &str = "/var/lib/imgbuild/done";
+
+/// Where the FAT boot partition is mounted (Raspberry Pi OS, bookworm and on).
+pub const BOOT_DIR: &str = "/boot/firmware";
+
+/// A copy of [`REPORT`] that any laptop can read from the FAT partition.
+pub const BOOT_REPORT: &str = "/boot/firmware/report.json";
+
+/// What this image is, for people: on the FAT partition.
+pub const BOOT_NODE_TXT: &str = "/boot/firmware/NODE.txt";
+
+/// What this image is, for programs: on the FAT partition.
+pub const BOOT_MANIFEST: &str = "/boot/firmware/imgbuild.json";
