@@ -1,0 +1,270 @@
+//! The validated request: everything about one node that was read and checked.
+//!
+//! Only `config` makes these values; whoever holds one does not check again.
+//! Nothing here touches a file: contents that come from files (SSH keys, extra
+//! files) were read when the plan was made.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use ipnet::Ipv4Net;
+pub use node_config::Role;
+use uuid::Uuid;
+
+/// One node's image, decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodePlan {
+    /// The cluster the node belongs to.
+    pub cluster: Cluster,
+    /// What is common to every node's network.
+    pub network: Network,
+    /// Accounts, the first of which takes over uid 1000. Never empty.
+    pub users: Vec<User>,
+    /// Language, time zone and keyboard.
+    pub locale: Locale,
+    /// The node itself.
+    pub node: Node,
+    /// Every node of the cluster, this one among them, in the file's order:
+    /// for `/etc/hosts` and `known_hosts`.
+    pub peers: Vec<Peer>,
+    /// The kind of node.
+    pub profile: Profile,
+}
+
+/// The cluster's name and id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// A DNS label.
+    pub name: String,
+    /// The root of every id derived for the cluster's disks.
+    pub id: Uuid,
+}
+
+/// What every node's network has in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// The subnet all nodes are in.
+    pub subnet: Ipv4Net,
+    /// Default gateway, inside `subnet`.
+    pub gateway: Ipv4Addr,
+    /// Name servers, in the order they are asked. Never empty.
+    pub dns: Vec<Ipv4Addr>,
+    /// Search domains.
+    pub search: Vec<String>,
+    /// Time servers, host names or addresses.
+    pub ntp: Vec<String>,
+}
+
+/// A user account: key-only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Login name.
+    pub name: String,
+    /// `authorized_keys` lines, in order. Never empty.
+    pub ssh_keys: Vec<String>,
+    /// May become root without a password (a key-only user has none to type).
+    pub sudo: bool,
+}
+
+/// Language, time zone and keyboard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Locale {
+    /// `LANG`, such as `C.UTF-8` or `en_GB.UTF-8`.
+    pub lang: String,
+    /// A name under `/usr/share/zoneinfo`.
+    pub timezone: String,
+    /// XKB layout of the console, such as `us`.
+    pub keyboard: String,
+}
+
+/// The node itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Host name, a DNS label.
+    pub name: String,
+    /// Its static address with the subnet's prefix length.
+    pub address: Ipv4Net,
+    /// What it does in K3s.
+    pub role: Role,
+    /// Match the interface by this MAC address instead of by name.
+    pub mac: Option<MacAddress>,
+    /// Kubernetes labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A node as the others see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Host name.
+    pub name: String,
+    /// Address.
+    pub address: Ipv4Addr,
+}
+
+/// An Ethernet address, printed as `dc:a6:32:01:02:03`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MacAddress(pub [u8; 6]);
+
+impl fmt::Display for MacAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+/// A kind of node: `profiles/<name>.toml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// The file's stem.
+    pub name: String,
+    /// What the image starts from.
+    pub base: BaseRef,
+    /// Partition sizes.
+    pub disk: Disk,
+    /// The Pi's firmware, through config.txt and the kernel's command line.
+    pub firmware: Firmware,
+    /// Wi-Fi's country (ISO 3166-1 alpha-2), or none: radio off.
+    pub wifi_country: Option<String>,
+    /// Where the node's machine-id comes from.
+    pub machine_id: MachineId,
+    /// Cap of the persistent journal.
+    pub journal_max: Size,
+    /// Files beyond the overlay's own.
+    pub files: Vec<ExtraFile>,
+    /// Units enabled beyond the overlay's own, full names (`foo.service`).
+    pub enable_units: Vec<String>,
+    /// Units masked beyond the overlay's own.
+    pub mask_units: Vec<String>,
+}
+
+/// A base image by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseRef {
+    /// Where it is on this machine (absolute, or relative to the working
+    /// directory): raw, or compressed as .xz, .zst or .gz.
+    pub location: BaseLocation,
+    /// sha256 of that file as it lies, 64 lower-case hex digits. Without it the
+    /// image is used as found and the build says so.
+    pub sha256: Option<String>,
+}
+
+/// Where a base image comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BaseLocation {
+    /// A file on this machine.
+    File(PathBuf),
+    /// A download, kept in the cache under its sha256.
+    Url(String),
+}
+
+/// Partition sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Disk {
+    /// The root partition's size.
+    pub root: Extent,
+    /// The data partition's, if there is one.
+    pub data: Option<Extent>,
+}
+
+/// How large a partition is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// This large.
+    Fixed(Size),
+    /// Whatever the disk has left; in an image file no more than is needed.
+    Rest,
+}
+
+/// A number of bytes, printed in the largest binary unit that divides it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub u64);
+
+impl Size {
+    /// 1024 * 1024 bytes.
+    pub const MIB: u64 = 1 << 20;
+
+    /// That many MiB.
+    pub const fn mib(count: u64) -> Self {
+        Self(count * Self::MIB)
+    }
+
+    /// The number of bytes.
+    pub const fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (shift, unit) in [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")] {
+            if self.0 != 0 && self.0.trailing_zeros() >= shift {
+                return write!(f, "{}{unit}", self.0 >> shift);
+            }
+        }
+        write!(f, "{}B", self.0)
+    }
+}
+
+/// What the Pi's firmware and kernel are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Firmware {
+    /// Which of the two kernels boots.
+    pub page_size: PageSize,
+    /// Turn the memory cgroup on; the firmware's device tree turns it off.
+    pub cgroup_memory: bool,
+    /// Let a supply that does not announce 5 A feed the USB ports fully.
+    pub usb_max_current: bool,
+    /// `usb-storage.quirks` entries, `152d:0578:u`.
+    pub usb_quirks: Vec<String>,
+    /// PCIe link speed, if not the firmware's default (gen 2).
+    pub pcie_gen: Option<u8>,
+    /// How bold to be with NVMe power saving.
+    pub nvme_power: NvmePower,
+    /// Lines for the end of config.txt, as they are.
+    pub config_txt: Vec<String>,
+    /// Words for the end of the kernel command line.
+    pub kernel_words: Vec<String>,
+}
+
+/// Memory page size of the kernel to boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageSize {
+    /// `kernel8.img`: what third-party containers expect.
+    FourKib,
+    /// `kernel_2712.img`: the Pi 5's default.
+    SixteenKib,
+}
+
+/// How bold to be with NVMe power saving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NvmePower {
+    /// The kernel's own policy.
+    Default,
+    /// No autonomous power states and no ASPM: for disks that drop off.
+    Safe,
+}
+
+/// Where a node's machine-id comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MachineId {
+    /// From cluster id and node name: a re-flashed node keeps its id.
+    Derived,
+    /// An empty file: systemd makes a random one at the first boot.
+    FirstBoot,
+}
+
+/// A file a profile adds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtraFile {
+    /// Absolute path on the node; below `/boot/firmware` it goes to the FAT
+    /// partition.
+    pub path: String,
+    /// Permission bits, `0o644`.
+    pub mode: u16,
+    /// Numeric owner and group.
+    pub owner: (u32, u32),
+    /// What it holds.
+    pub content: Vec<u8>,
+}
