@@ -1,0 +1,281 @@
+//! The recipe: base and overlay become a disk. Nothing is copied here; the
+//! result says where each of its bytes lies, and a sink fetches them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail, ensure};
+use uuid::Uuid;
+
+use crate::bootfs::{self, BootFs};
+use crate::ids::NodeIds;
+use crate::io::cow::Piece;
+use crate::io::{CowRegion, ReadAt as _, Region};
+use crate::layout::{ALIGN, DiskPlan};
+use crate::overlay::{Change, Kind, Overlay, Part};
+use crate::plan::{Disk, Extent, Size};
+use crate::progress::Progress;
+use crate::rootfs::{RootFs, RootView, Superblock};
+use crate::source::{Base, Cache};
+
+/// Free bytes a root must have left after the overlay: logs, host keys and the
+/// first boot's own files.
+const SLACK: u64 = 64 << 20;
+
+/// A "rest" root that has to grow does so in these steps, so that nodes share
+/// the enlarged base.
+const GROW_STEP: u64 = 256 << 20;
+
+/// What a node's disk is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Recipe<'a> {
+    /// The verified base.
+    pub base: &'a Base,
+    /// What the node adds.
+    pub overlay: &'a Overlay,
+    /// The node's ids.
+    pub ids: NodeIds,
+    /// Partition sizes.
+    pub disk: Disk,
+    /// The time of every change, in seconds since 1970.
+    pub epoch: i64,
+}
+
+/// A composed disk: base extents and changed blocks.
+#[derive(Debug)]
+pub struct Composed {
+    /// Where the partitions lie.
+    pub layout: DiskPlan,
+    table: Vec<(u64, Vec<u8>)>,
+    boot: Arc<CowRegion>,
+    root: Arc<CowRegion>,
+}
+
+/// Bytes for a sink: what is in no piece is zero.
+#[derive(Debug)]
+pub enum DiskPiece<'a> {
+    /// A range of a file, with its offset moved to the disk's.
+    File(Piece),
+    /// Bytes in memory at an offset of the disk.
+    Bytes(u64, &'a [u8]),
+}
+
+/// Composes a node's disk. `scratch` is a directory for the changed blocks, on
+/// the file system the result will be on.
+///
+/// # Errors
+/// When the base is too small or too full for the overlay, a change cannot be
+/// made, or what was written does not read back.
+pub fn compose(
+    recipe: Recipe<'_>,
+    cache: &Cache,
+    scratch: &Path,
+    progress: &mut dyn Progress,
+) -> anyhow::Result<Composed> {
+    let size = root_size(&recipe)?;
+    let (root_base, superblock) = recipe.base.grown_root(size, cache, progress)?;
+    let layout = plan_disk(&recipe, &root_base);
+    let table = layout.encode().context("encoding the partition table")?;
+    progress.step("composing", None);
+    let boot = fill_boot(&recipe, &layout, scratch)?;
+    let root = fill_root(&recipe, root_base, &superblock, scratch)?;
+    check(&recipe, &boot, &root).context("reading back what was written")?;
+    Ok(Composed {
+        layout,
+        table,
+        boot,
+        root,
+    })
+}
+
+impl Composed {
+    /// The disk's bytes, in order and without overlap.
+    ///
+    /// # Errors
+    /// When the base cannot be searched for holes.
+    pub fn pieces(&self) -> std::io::Result<Vec<DiskPiece<'_>>> {
+        let mut pieces: Vec<_> = self
+            .table
+            .iter()
+            .map(|(offset, bytes)| DiskPiece::Bytes(*offset, bytes))
+            .collect();
+        for (region, span) in [
+            (&self.boot, self.layout.boot),
+            (&self.root, self.layout.root),
+        ] {
+            pieces.extend(region.pieces()?.into_iter().map(|piece| {
+                DiskPiece::File(Piece {
+                    offset: span.offset + piece.offset,
+                    ..piece
+                })
+            }));
+        }
+        pieces.sort_by_key(DiskPiece::offset);
+        Ok(pieces)
+    }
+}
+
+impl DiskPiece<'_> {
+    /// Where it begins on the disk.
+    pub fn offset(&self) -> u64 {
+        match self {
+            DiskPiece::File(piece) => piece.offset,
+            DiskPiece::Bytes(offset, _) => *offset,
+        }
+    }
+
+    /// Its length in bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            DiskPiece::File(piece) => piece.len,
+            DiskPiece::Bytes(_, bytes) => bytes.len() as u64,
+        }
+    }
+
+    /// Whether its length is 0; none is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The root's size: the profile's, or what the overlay needs.
+fn root_size(recipe: &Recipe<'_>) -> anyhow::Result<Size> {
+    let Recipe {
+        base,
+        overlay,
+        disk,
+        ..
+    } = recipe;
+    let have = base.superblock.len();
+    // Content in whole blocks, and a block for the directory entry and inode.
+    let needed = overlay.content_bytes(Part::Root)
+        + overlay.changes(Part::Root).count() as u64 * 2 * 4096
+        + SLACK;
+    let short = needed.saturating_sub(base.superblock.free());
+    match disk.root {
+        Extent::Fixed(size) if size.bytes() < have => {
+            bail!(
+                "the profile's root of {size} is smaller than the base's, {}; write at least that",
+                Size(have)
+            )
+        }
+        Extent::Fixed(size) if size.bytes() - have < short => bail!(
+            "the profile's root of {size} has no room for what the node adds ({}); write at least {}",
+            Size(needed.next_multiple_of(Size::MIB)),
+            Size((have + short).next_multiple_of(GROW_STEP)),
+        ),
+        Extent::Fixed(size) => Ok(Size(size.bytes().next_multiple_of(ALIGN))),
+        Extent::Rest => Ok(Size(have + short.next_multiple_of(GROW_STEP))),
+    }
+}
+
+/// An image file has no "rest": a root of that kind is as large as it must be,
+/// and a data partition of that kind is left to whoever knows the disk.
+fn plan_disk(recipe: &Recipe<'_>, root: &Region) -> DiskPlan {
+    let data = match recipe.disk.data {
+        Some(Extent::Fixed(size)) => Some(size),
+        Some(Extent::Rest) | None => None,
+    };
+    DiskPlan::new(
+        recipe.ids,
+        Size(recipe.base.boot.len()),
+        Size(root.len()),
+        data,
+    )
+}
+
+fn fill_boot(
+    recipe: &Recipe<'_>,
+    layout: &DiskPlan,
+    scratch: &Path,
+) -> anyhow::Result<Arc<CowRegion>> {
+    let region = Arc::new(CowRegion::new(
+        recipe.base.boot.clone(),
+        recipe.base.boot.len(),
+        scratch,
+    )?);
+    let fs = BootFs::open(Arc::clone(&region), recipe.epoch)?;
+    for (path, change) in recipe.overlay.changes(Part::Boot) {
+        fs.apply(path, change)?;
+    }
+    fs.finish()?;
+    bootfs::set_identity(&region, recipe.ids.boot_serial, layout.boot.offset)?;
+    Ok(region)
+}
+
+fn fill_root(
+    recipe: &Recipe<'_>,
+    base: Region,
+    superblock: &Superblock,
+    scratch: &Path,
+) -> anyhow::Result<Arc<CowRegion>> {
+    let len = base.len();
+    let region = Arc::new(CowRegion::new(base, len, scratch)?);
+    let fs = RootFs::open(Arc::clone(&region), recipe.epoch)?;
+    for (path, change) in recipe.overlay.changes(Part::Root) {
+        fs.apply(path, change)?;
+    }
+    fs.finish()?;
+    if superblock.uuid_is_cheap() {
+        set_root_uuid(&region, recipe.ids.root_fs)?;
+    }
+    Ok(region)
+}
+
+/// The superblock again: its counts changed with the files.
+fn set_root_uuid(region: &CowRegion, uuid: Uuid) -> anyhow::Result<()> {
+    Superblock::read(region)?.set_uuid(region, uuid)?;
+    Ok(())
+}
+
+/// Reads every change back, the root with a reader that is not the writer's.
+fn check(recipe: &Recipe<'_>, boot: &Arc<CowRegion>, root: &Arc<CowRegion>) -> anyhow::Result<()> {
+    let fs = BootFs::open(Arc::clone(boot), 0)?;
+    for (path, change) in recipe.overlay.changes(Part::Boot) {
+        match change {
+            Change::File { content, .. } => {
+                ensure!(
+                    fs.read(path)?.as_ref() == Some(content),
+                    "boot {path} differs"
+                );
+            }
+            Change::Remove => ensure!(fs.kind(path)?.is_none(), "boot {path} is still there"),
+            Change::Dir { .. } | Change::Symlink { .. } | Change::Rename { .. } => {}
+        }
+    }
+    let view = RootView::open(Arc::clone(root))?;
+    for (path, change) in recipe.overlay.changes(Part::Root) {
+        let entry = view.entry(path)?;
+        match (change, entry) {
+            (
+                Change::File {
+                    mode,
+                    owner,
+                    content,
+                    ..
+                },
+                Some(entry),
+            ) => {
+                let same = entry.kind == Kind::File
+                    && (entry.mode, entry.uid, entry.gid) == (*mode, owner.uid, owner.gid);
+                ensure!(
+                    same && view.read(path)?.as_ref() == Some(content),
+                    "{path} differs"
+                );
+            }
+            (Change::Dir { mode, .. }, Some(entry)) => {
+                ensure!(entry.mode == *mode, "{path} differs")
+            }
+            (Change::Symlink { target }, Some(entry)) => {
+                ensure!(
+                    entry.kind == Kind::Symlink(target.clone()),
+                    "{path} differs"
+                );
+            }
+            (Change::Remove, None) | (Change::Rename { .. }, _) => {}
+            (Change::Remove, Some(_)) => bail!("{path} is still there"),
+            (_, None) => bail!("{path} is missing"),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! `cluster.toml` as it may be: checked as far as it goes without profiles.
+
+mod locale;
+mod network;
+mod nodes;
+mod users;
+
+use uuid::Uuid;
+
+use super::check::Checker;
+use super::files::Files;
+use super::names;
+use super::problem::{Wrong, quoted};
+use super::written;
+use crate::plan;
+
+pub use nodes::NodeEntry;
+
+/// A cluster file that is right, profiles apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterFile {
+    /// Name and id.
+    pub cluster: plan::Cluster,
+    /// The nodes' common network.
+    pub network: plan::Network,
+    /// Accounts.
+    pub users: Vec<plan::User>,
+    /// Language, time zone and keyboard.
+    pub locale: plan::Locale,
+    /// The nodes, in the file's order.
+    pub nodes: Vec<NodeEntry>,
+}
+
+/// Checks every part; `None` if a problem was reported.
+pub(crate) fn check(
+    file: &written::ClusterFile,
+    check: &mut Checker,
+    files: &dyn Files,
+) -> Option<ClusterFile> {
+    let cluster = file.cluster.get().and_then(|cluster| identity(cluster, check));
+    let network = file.network.get().and_then(|network| network::check(network, check));
+    let locale = file.locale.get().and_then(|locale| locale::check(locale, check));
+    let users = users::check(&file.users, check, files);
+    let nodes = nodes::check(&file.nodes, network.as_ref(), check);
+    Some(ClusterFile {
+        cluster: cluster?,
+        network: network?,
+        users: users?,
+        locale: locale?,
+        nodes: nodes?,
+    })
+}
+
+fn identity(cluster: &written::Cluster, check: &mut Checker) -> Option<plan::Cluster> {
+    let name = check.value(&cluster.name, |name| names::label(name));
+    let id = check.value(&cluster.id, |id| uuid(id));
+    Some(plan::Cluster { name: name?, id: id? })
+}
+
+fn uuid(text: &str) -> Result<Uuid, Wrong> {
+    let hint = "make one with `uuidgen`";
+    // The one form that `uuidgen` prints; the crate reads four.
+    match Uuid::try_parse(text).ok().filter(|_| text.len() == 36) {
+        None => Err(Wrong::new(format!("{} is not a UUID", quoted(text)), hint)),
+        Some(id) if id.is_nil() => {
+            Err(Wrong::new("the id is all zeros, which every cluster could be", hint))
+        }
+        Some(id) => Ok(id),
+    }
+}

@@ -1,0 +1,166 @@
+//! `cluster.toml` as written.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::field::Field;
+
+/// One cluster: what its nodes have in common, and the nodes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields, title = "imgbuild cluster file")]
+pub(crate) struct ClusterFile {
+    /// Version of this file's format.
+    #[schemars(range(min = 1, max = 1), example = 1)]
+    #[expect(dead_code, reason = "checked before anything else is read")]
+    version: Field<u32>,
+    /// The cluster itself.
+    pub(crate) cluster: Field<Cluster>,
+    /// The network all nodes are in.
+    pub(crate) network: Field<Network>,
+    /// Language, time zone and keyboard of every node.
+    #[serde(default = "Field::of_default")]
+    pub(crate) locale: Field<Locale>,
+    /// The accounts on every node; at least one.
+    pub(crate) users: Field<Vec<Field<User>>>,
+    /// The nodes; at least one with the role `server`.
+    pub(crate) nodes: Field<Vec<Field<Node>>>,
+}
+
+/// The cluster itself.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct Cluster {
+    /// Its name: lower-case letters, digits and inner hyphens.
+    #[schemars(example = "home")]
+    pub(crate) name: Field<String>,
+    /// A UUID of its own, made once with `uuidgen`. Disk and file-system ids
+    /// come from it: never change it once nodes exist.
+    #[schemars(example = "5e0c0d6e-90a1-4a0b-8b0f-7d3a1c4f2b96")]
+    pub(crate) id: Field<String>,
+}
+
+/// The network all nodes are in.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct Network {
+    /// The IPv4 subnet, /8 to /30.
+    #[schemars(example = "192.168.4.0/24")]
+    pub(crate) subnet: Field<String>,
+    /// The router's address, inside the subnet.
+    #[schemars(example = "192.168.4.1")]
+    pub(crate) gateway: Field<String>,
+    /// Name servers, in the order they are asked. Left out, the gateway is
+    /// asked: a home router is the name server too.
+    #[serde(default)]
+    #[schemars(example = ["192.168.4.1"])]
+    pub(crate) dns: Field<Vec<Field<String>>>,
+    /// Domains tried for short names. None by default: pods inherit them and
+    /// would ask for every name once more per domain.
+    #[serde(default = "Field::of_default")]
+    #[schemars(example = ["home.arpa"])]
+    pub(crate) search: Field<Vec<Field<String>>>,
+    /// Time servers, names or addresses. None by default: the base system
+    /// brings a public pool.
+    #[serde(default = "Field::of_default")]
+    #[schemars(example = ["192.168.4.1"])]
+    pub(crate) ntp: Field<Vec<Field<String>>>,
+}
+
+/// Language, time zone and keyboard of every node.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct Locale {
+    /// The system's language. `C.UTF-8` needs no generated locale and gives
+    /// every node the same, searchable messages.
+    #[schemars(example = "C.UTF-8")]
+    pub(crate) lang: Field<String>,
+    /// Time zone, `UTC` or `Area/City`. With `UTC` the logs of all nodes line
+    /// up, also on the night the clocks change.
+    #[schemars(example = "Europe/Berlin")]
+    pub(crate) timezone: Field<String>,
+    /// Keyboard layout of the console. A node rarely sees a keyboard; `us` is
+    /// what is printed on most.
+    #[schemars(example = "us")]
+    pub(crate) keyboard: Field<String>,
+}
+
+impl Default for Locale {
+    fn default() -> Self {
+        let text = |value: &str| Field::of(value.to_owned());
+        Self { lang: text("C.UTF-8"), timezone: text("UTC"), keyboard: text("us") }
+    }
+}
+
+/// An account on every node, reached by SSH key only. The first takes over
+/// uid 1000 from the base's own user.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct User {
+    /// Login name.
+    #[schemars(example = "admin")]
+    pub(crate) name: Field<String>,
+    /// Public keys that may log in, as the one line of a `.pub` file.
+    #[serde(default = "Field::of_default")]
+    #[schemars(example = [
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti me@desk"
+    ])]
+    pub(crate) ssh_keys: Field<Vec<Field<String>>>,
+    /// Files with public keys, one per line, relative to the cluster file or
+    /// below the home directory (`~/`). A user needs a key here or in
+    /// `ssh_keys`.
+    #[serde(default = "Field::of_default")]
+    #[schemars(example = ["~/.ssh/id_ed25519.pub"])]
+    pub(crate) ssh_key_files: Field<Vec<Field<String>>>,
+    /// May become root without a password: an account without a password has
+    /// none to type.
+    #[serde(default = "yes")]
+    #[schemars(example = true)]
+    pub(crate) sudo: Field<bool>,
+}
+
+/// One node.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct Node {
+    /// Its host name: lower-case letters, digits and inner hyphens.
+    #[schemars(example = "pi-1")]
+    pub(crate) name: Field<String>,
+    /// Its static address, inside the subnet.
+    #[schemars(example = "192.168.4.11")]
+    pub(crate) address: Field<String>,
+    /// What it does in K3s.
+    #[schemars(example = "server")]
+    pub(crate) role: Field<Role>,
+    /// The kind of node: the name of a file in `profiles/`, without `.toml`.
+    #[schemars(example = "pi5-ssd")]
+    pub(crate) profile: Field<String>,
+    /// Match the network interface by this address instead of by name; needed
+    /// only with a second wired interface.
+    #[serde(default)]
+    #[schemars(example = "dc:a6:32:01:02:03")]
+    pub(crate) mac: Field<String>,
+    /// Kubernetes labels, set when the node first joins.
+    #[serde(default = "Field::of_default")]
+    #[schemars(
+        with = "BTreeMap<String, String>",
+        example = BTreeMap::from([("disk", "nvme")])
+    )]
+    pub(crate) labels: Field<BTreeMap<toml::Spanned<String>, Field<String>>>,
+}
+
+/// What a node does in K3s.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    /// Control plane, etcd and workloads.
+    Server,
+    /// Workloads only.
+    Agent,
+}
+
+fn yes() -> Field<bool> {
+    Field::of(true)
+}

@@ -1,0 +1,13 @@
+//! The files as written: every key, what it means and its default. The JSON
+//! schema, the reference in `docs/CONFIG.md` and the reading of the files all
+//! come from these types; what a value may be is checked in `cluster` and
+//! `profile`.
+
+mod cluster;
+mod profile;
+
+pub(crate) use cluster::{Cluster, ClusterFile, Locale, Network, Node, Role, User};
+pub(crate) use profile::{
+    Base, Disk, ExtraFile, Firmware, Journal, MachineId, NvmePower, PageSize, ProfileFile, Units,
+    Wifi,
+};

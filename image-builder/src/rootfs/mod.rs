@@ -1,0 +1,12 @@
+//! Files in the ext4 root partition. Hides how ext4 is written and read:
+//! `rust-fs-ext4` writes, `ext4-view` reads, so that what one wrote the other
+//! has to understand (docs/decisions/0001-ext4-writer.md).
+
+pub mod grow;
+pub mod superblock;
+pub mod view;
+mod writer;
+
+pub use superblock::{Ext4Error, Superblock};
+pub use view::RootView;
+pub use writer::RootFs;

@@ -1,0 +1,151 @@
+//! The image-file sink: a composed disk becomes a sparse file that appears
+//! under its name only when it is complete and on the disk.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use nix::sys::statvfs::fstatvfs;
+
+use crate::compose::{Composed, DiskPiece};
+use crate::io::copy::copy_range;
+use crate::plan::Size;
+use crate::progress::Progress;
+
+/// Why an image file cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// Something has that name.
+    #[error("{0} exists; use --force to replace it, or --output for another name")]
+    Exists(PathBuf),
+    /// And it is no file at all.
+    #[error("{0} is not a regular file; an image is only ever written to a file of its own")]
+    NotAFile(PathBuf),
+    /// Not enough room, seen before anything was written.
+    #[error("{} has {} free and the image needs {}; free some, or use --output on another disk", dir.display(), mib(*free), mib(*needed))]
+    Space {
+        /// Where the image was to go.
+        dir: PathBuf,
+        /// Bytes free there.
+        free: u64,
+        /// Bytes the image will take.
+        needed: u64,
+    },
+    /// The directory or file cannot be written.
+    #[error("{0} cannot be written: {1}")]
+    Write(PathBuf, io::Error),
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// The image's length in bytes.
+    pub len: u64,
+    /// Bytes copied; the rest are holes.
+    pub copied: u64,
+}
+
+/// A place for an image, checked before the work begins.
+#[derive(Debug)]
+pub struct ImageFile {
+    path: PathBuf,
+    dir: PathBuf,
+}
+
+impl ImageFile {
+    /// Checks that the image may be written to `path`, and makes its directory.
+    ///
+    /// # Errors
+    /// When a file is there and `replace` was not asked for, or the directory
+    /// cannot be made.
+    pub fn new(path: &Path, replace: bool) -> Result<Self, SinkError> {
+        match fs::symlink_metadata(path) {
+            Ok(meta) if !meta.is_file() => return Err(SinkError::NotAFile(path.into())),
+            Ok(_) if !replace => return Err(SinkError::Exists(path.into())),
+            _ => {}
+        }
+        let dir = match path.parent() {
+            Some(dir) if !dir.as_os_str().is_empty() => dir.to_path_buf(),
+            _ => PathBuf::from("."),
+        };
+        fs::create_dir_all(&dir).map_err(|error| SinkError::Write(dir.clone(), error))?;
+        Ok(Self {
+            path: path.into(),
+            dir,
+        })
+    }
+
+    /// The directory the image goes to, for scratch files beside it.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Writes the image: beside its name, synced, then renamed. Mode 0600, for
+    /// a node's image holds the node's keys.
+    ///
+    /// # Errors
+    /// When there is no room, or writing fails or is interrupted; no file with
+    /// the image's name is made or changed then.
+    pub fn write(&self, disk: &Composed, progress: &mut dyn Progress) -> anyhow::Result<Written> {
+        let failed = |error| SinkError::Write(self.path.clone(), error);
+        let pieces = disk.pieces().map_err(failed)?;
+        let copied = pieces.iter().map(DiskPiece::len).sum();
+        let scratch = tempfile::Builder::new()
+            .prefix(".imgbuild-")
+            .suffix(".partial")
+            .permissions(fs::Permissions::from_mode(0o600))
+            .tempfile_in(&self.dir)
+            .map_err(failed)?;
+        let free = free_space(scratch.as_file()).map_err(failed)?;
+        if free < copied {
+            return Err(SinkError::Space {
+                dir: self.dir.clone(),
+                free,
+                needed: copied,
+            }
+            .into());
+        }
+        let file = scratch.as_file();
+        file.set_len(disk.layout.size).map_err(failed)?;
+        progress.step("writing the image", Some(copied));
+        for piece in &pieces {
+            match piece {
+                DiskPiece::File(piece) => copy_range(
+                    &piece.file,
+                    piece.file_offset,
+                    file,
+                    piece.offset,
+                    piece.len,
+                    &mut |bytes| progress.advance(bytes),
+                ),
+                DiskPiece::Bytes(offset, bytes) => file.write_all_at(bytes, *offset),
+            }
+            .with_context(|| format!("writing {}", self.path.display()))?;
+        }
+        progress.step("syncing", None);
+        file.sync_all().map_err(failed)?;
+        scratch
+            .persist(&self.path)
+            .map_err(|error| failed(error.error))?;
+        // The name is on the disk only when its directory is.
+        File::open(&self.dir)
+            .and_then(|dir| dir.sync_all())
+            .map_err(failed)?;
+        Ok(Written {
+            len: disk.layout.size,
+            copied,
+        })
+    }
+}
+
+/// Bytes an unprivileged user may still write.
+fn free_space(file: &File) -> io::Result<u64> {
+    let stat = fstatvfs(file)?;
+    Ok(stat.blocks_available() as u64 * stat.fragment_size() as u64)
+}
+
+fn mib(bytes: u64) -> Size {
+    Size(bytes.next_multiple_of(Size::MIB))
+}

@@ -1,0 +1,8 @@
+//! Rooms on small images made here, judged by the tools everybody uses:
+//! e2fsck, debugfs, fsck.vfat, mtools, sgdisk.
+
+mod boot;
+mod compose;
+mod fixture;
+mod root;
+mod source;
