@@ -26,11 +26,18 @@ pub struct NodePlan {
     pub locale: Locale,
     /// The node itself.
     pub node: Node,
-    /// Every node of the cluster, this one among them, in the file's order:
-    /// for `/etc/hosts` and `known_hosts`.
-    pub peers: Vec<Peer>,
     /// The kind of node.
     pub profile: Profile,
+}
+
+impl NodePlan {
+    /// The node as others see it.
+    pub fn peer(&self) -> Peer {
+        Peer {
+            name: self.node.name.clone(),
+            address: self.node.address.addr(),
+        }
+    }
 }
 
 /// The cluster's name and id.

@@ -78,6 +78,10 @@ impl fmt::Display for Role {
 pub struct Network {
     /// Kernel name of the interface, `eth0` on Raspberry Pi OS.
     pub interface: String,
+    /// Ethernet address the profile matches instead of the name, if any:
+    /// `dc:a6:32:01:02:03`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
     /// Address and prefix length, `192.168.4.11/24`.
     pub address: Ipv4Net,
     /// Default gateway, inside the address's network.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::field::{Field, Span};
-use super::problem::{Problem, Wrong};
+use super::problem::{Problem, Problems, Wrong};
 
 /// One file's text, and what was found wrong with it so far.
 pub(crate) struct Checker<'a> {
@@ -18,17 +18,49 @@ pub(crate) struct Checker<'a> {
     unread: BTreeSet<usize>,
 }
 
-/// What a checker found.
+/// What was found in all files.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     pub(crate) problems: Vec<Problem>,
     pub(crate) warnings: Vec<Problem>,
 }
 
+impl Findings {
+    /// Takes over what a checker found beside the value it came to.
+    pub(crate) fn add<T>(&mut self, mut check: Checker, value: Option<T>) -> Option<T> {
+        if value.is_none() && check.problems.is_empty() {
+            // Else a value that serde refuses and the schema allows would be
+            // dropped in silence.
+            let hint = "this is a mistake in imgbuild: please report it with the file";
+            check.wrong(
+                &(0..0),
+                Wrong::new("the file cannot be used, but nothing is wrong", hint),
+            );
+        }
+        self.problems.append(&mut check.problems);
+        self.warnings.append(&mut check.warnings);
+        value
+    }
+
+    /// The value if no problem was found, else all problems.
+    pub(crate) fn settle<T>(self, value: Option<T>) -> Result<T, Problems> {
+        match value {
+            Some(value) if self.problems.is_empty() => Ok(value),
+            _ => Err(Problems::of(self.problems)),
+        }
+    }
+}
+
 impl<'a> Checker<'a> {
     pub(crate) fn new(path: &'a Path, text: &'a str) -> Self {
         let (problems, warnings) = Default::default();
-        Self { path, text, problems, warnings, unread: BTreeSet::new() }
+        Self {
+            path,
+            text,
+            problems,
+            warnings,
+            unread: BTreeSet::new(),
+        }
     }
 
     pub(crate) fn path(&self) -> &'a Path {
@@ -39,22 +71,19 @@ impl<'a> Checker<'a> {
         self.text
     }
 
-    /// Nothing was found wrong so far.
-    pub(crate) fn is_clean(&self) -> bool {
-        self.problems.is_empty()
-    }
-
-    pub(crate) fn finish(self) -> Findings {
-        Findings { problems: self.problems, warnings: self.warnings }
-    }
-
-    /// A line is not TOML. One complaint per line: the next ones tend to be
-    /// about what recovery made of it.
+    /// A line is not TOML. One complaint per line: the next ones are about what
+    /// recovery made of the first.
     pub(crate) fn syntax(&mut self, span: &Span, wrong: Wrong) {
         let position = self.position(span);
         if self.unread.insert(position.0) {
             self.problems.push(wrong.at(self.path, position));
         }
+    }
+
+    /// None of the lines below could be read.
+    pub(crate) fn unread_below(&mut self, span: &Span) {
+        let (line, _) = self.position(span);
+        self.unread.extend(line..=self.text.lines().count());
     }
 
     /// What is written there is wrong.
@@ -104,7 +133,11 @@ impl<'a> Checker<'a> {
         field: &Field<T>,
         parse: impl FnOnce(&T) -> Result<U, Wrong>,
     ) -> Option<Option<U>> {
-        if field.is_absent() { Some(None) } else { self.value(field, parse).map(Some) }
+        if field.is_absent() {
+            Some(None)
+        } else {
+            self.value(field, parse).map(Some)
+        }
     }
 
     /// Every element of a list, parsed; `None` if one of them is wrong.
@@ -147,7 +180,9 @@ pub(crate) fn all<T>(values: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> 
 /// Line and column, from 1 and in characters, of a byte of a text.
 pub(crate) fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = &text[..text.floor_char_boundary(offset)];
-    let line = before.rfind('\n').map_or(before, |newline| &before[newline + 1..]);
+    let line = before
+        .rfind('\n')
+        .map_or(before, |newline| &before[newline + 1..]);
     // A byte order mark takes no column: editors do not show it.
     let column = line.trim_start_matches('\u{feff}').chars().count() + 1;
     (before.matches('\n').count() + 1, column)
@@ -183,7 +218,7 @@ mod tests {
         check.wrong(&(5..6), wrong());
         check.misplaced(&(0..0), wrong());
         check.wrong(&(0..1), wrong());
-        let lines: Vec<_> = check.finish().problems.iter().map(|p| p.line).collect();
+        let lines: Vec<_> = check.problems.iter().map(|p| p.line).collect();
         assert_eq!(lines, [1, 2, 1]);
     }
 }

@@ -17,8 +17,18 @@ const VERSION: &str = "1";
 pub(crate) fn read<T: DeserializeOwned>(kind: SchemaKind, check: &mut Checker) -> Option<T> {
     let (table, mut errors) = DeTable::parse_recoverable(check.text());
     errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
+    // A list that is not closed takes in everything below it, line for line
+    // for want of a comma.
+    let is_open = errors
+        .iter()
+        .any(|error| error.message().starts_with("unclosed array,"));
     for error in &errors {
-        check.syntax(&error.span().unwrap_or(0..0), syntax(error.message()));
+        let span = error.span().unwrap_or(0..0);
+        check.syntax(&span, syntax(error.message()));
+        if is_open && error.message().starts_with("missing comma") {
+            check.unread_below(&span);
+            break;
+        }
     }
     if is_of_another_version(table.get_ref(), check) {
         return None;
@@ -28,7 +38,10 @@ pub(crate) fn read<T: DeserializeOwned>(kind: SchemaKind, check: &mut Checker) -
         Ok(written) => Some(written),
         Err(error) => {
             let hint = "write it as docs/CONFIG.md shows";
-            check.wrong(&error.span().unwrap_or(0..0), Wrong::new(error.message(), hint));
+            check.wrong(
+                &error.span().unwrap_or(0..0),
+                Wrong::new(error.message(), hint),
+            );
             None
         }
     }
@@ -36,12 +49,19 @@ pub(crate) fn read<T: DeserializeOwned>(kind: SchemaKind, check: &mut Checker) -
 
 /// Says so, and nothing else: another version has other keys.
 fn is_of_another_version(table: &DeTable<'_>, check: &mut Checker) -> bool {
-    let Some(version) = table.get("version") else { return false };
-    let DeValue::Integer(number) = version.get_ref() else { return false };
+    let Some(version) = table.get("version") else {
+        return false;
+    };
+    let DeValue::Integer(number) = version.get_ref() else {
+        return false;
+    };
     let is_other = number.to_string() != VERSION;
     if is_other {
         let message = format!("version {number:.20} is not known to this imgbuild");
-        check.wrong(&version.span(), Wrong::new(message, "write version = 1, or update imgbuild"));
+        check.wrong(
+            &version.span(),
+            Wrong::new(message, "write version = 1, or update imgbuild"),
+        );
     }
     is_other
 }
@@ -53,6 +73,9 @@ fn syntax(message: &str) -> Wrong {
     let message = message.trim_end_matches(", expected nothing");
     let hint = match message {
         "duplicate key" => "remove one of the two",
+        _ if message.starts_with("missing comma") || message.starts_with("unclosed array,") => {
+            "separate by commas, and close the list above with a bracket"
+        }
         _ if message.contains("table header") || message.contains("table, expected") => {
             "write [table] or [[table]] alone on its line"
         }

@@ -23,10 +23,16 @@ pub(crate) struct Field<T> {
     value: Option<T>,
 }
 
+/// A list of texts.
+pub(crate) type Texts = Field<Vec<Field<String>>>;
+
 impl<T> Field<T> {
     /// A default: a value that stands nowhere.
     pub(crate) fn of(value: T) -> Self {
-        Self { span: None, value: Some(value) }
+        Self {
+            span: None,
+            value: Some(value),
+        }
     }
 
     /// The default of a key whose type has one.
@@ -63,7 +69,10 @@ impl<T> Field<Vec<T>> {
 /// Absent.
 impl<T> Default for Field<T> {
     fn default() -> Self {
-        Self { span: None, value: None }
+        Self {
+            span: None,
+            value: None,
+        }
     }
 }
 
@@ -81,7 +90,10 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
         let read = toml::Spanned::<Lenient<T>>::deserialize(deserializer);
         Ok(read.map_or_else(
             |_missing| Self::default(),
-            |found| Self { span: Some(found.span()), value: found.into_inner().0 },
+            |found| Self {
+                span: Some(found.span()),
+                value: found.into_inner().0,
+            },
         ))
     }
 }

@@ -37,7 +37,9 @@ impl Files for Disk {
             return Err(io::Error::other("it is not a regular file"));
         }
         let mut content = Vec::new();
-        std::fs::File::open(path)?.take(limit + 1).read_to_end(&mut content)?;
+        std::fs::File::open(path)?
+            .take(limit + 1)
+            .read_to_end(&mut content)?;
         within(limit, content)
     }
 
@@ -64,7 +66,9 @@ impl Files for BTreeMap<PathBuf, Vec<u8>> {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let inside = self.keys().filter(|path| path.parent() == Some(dir));
-        Ok(inside.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect())
+        Ok(inside
+            .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+            .collect())
     }
 
     fn home(&self) -> Option<PathBuf> {
@@ -93,7 +97,11 @@ pub(crate) fn resolve(files: &dyn Files, from: &Path, written: &str) -> PathBuf 
 }
 
 fn within(limit: u64, content: Vec<u8>) -> io::Result<Vec<u8>> {
-    if content.len() as u64 > limit { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(content) }
+    if content.len() as u64 > limit {
+        Err(io::ErrorKind::FileTooLarge.into())
+    } else {
+        Ok(content)
+    }
 }
 
 #[cfg(test)]

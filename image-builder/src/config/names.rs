@@ -7,12 +7,13 @@ const LABEL: usize = 63;
 /// Longest name in text (RFC 1035, section 2.3.4, without the final dot).
 const NAME: usize = 253;
 
-/// A single label, as host names are; lower case, as K3s wants its node names.
-pub(crate) fn label(text: &str) -> Result<String, Wrong> {
+/// A single label, called `what` in a message; lower case, as K3s wants the
+/// names of its nodes.
+pub(crate) fn label(text: &str, what: &str) -> Result<String, Wrong> {
     if is_label(text) {
         return Ok(text.to_owned());
     }
-    let message = format!("{} is not a host name", quoted(text));
+    let message = format!("{} is not a {what}", quoted(text));
     let tidy = text.to_lowercase().replace(['_', ' ', '.'], "-");
     let tidy = tidy.trim_matches('-');
     let hint = if is_label(tidy) {
@@ -31,7 +32,10 @@ pub(crate) fn domain(text: &str) -> Result<String, Wrong> {
         return Ok(text.to_owned());
     }
     let message = format!("{} is not a domain name", quoted(text));
-    Err(Wrong::new(message, "write lower-case labels joined by dots, such as \"home.arpa\""))
+    Err(Wrong::new(
+        message,
+        "write lower-case labels joined by dots, such as \"home.arpa\"",
+    ))
 }
 
 /// Lower-case letters, digits and inner hyphens; not digits alone, which
@@ -49,7 +53,9 @@ pub(crate) fn is_domain(text: &str) -> bool {
 
 fn is_dns_label(text: &str) -> bool {
     (1..=LABEL).contains(&text.len())
-        && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
         && !text.starts_with('-')
         && !text.ends_with('-')
 }
@@ -62,19 +68,35 @@ mod tests {
     fn labels() {
         let long = "a".repeat(63);
         for good in ["pi-1", "a", "1a", "4-2", &long] {
-            assert_eq!(label(good).as_deref(), Ok(good));
+            assert_eq!(label(good, "name").as_deref(), Ok(good));
         }
         let longer = "a".repeat(64);
         for (bad, hint) in [
             ("Pi_1", "write \"pi-1\""),
             ("-pi", "write \"pi\""),
             ("pi.home", "write \"pi-home\""),
-            ("", "write lower-case letters, digits and inner hyphens, at most 63"),
-            ("pü", "write lower-case letters, digits and inner hyphens, at most 63"),
-            (&longer, "write lower-case letters, digits and inner hyphens, at most 63"),
-            ("42", "write a letter too: programs read a bare number as an address"),
+            (
+                "",
+                "write lower-case letters, digits and inner hyphens, at most 63",
+            ),
+            (
+                "pü",
+                "write lower-case letters, digits and inner hyphens, at most 63",
+            ),
+            (
+                &longer,
+                "write lower-case letters, digits and inner hyphens, at most 63",
+            ),
+            (
+                "42",
+                "write a letter too: programs read a bare number as an address",
+            ),
         ] {
-            assert_eq!(label(bad).map_err(|wrong| wrong.hint), Err(hint.to_owned()), "{bad}");
+            assert_eq!(
+                label(bad, "name").map_err(|wrong| wrong.hint),
+                Err(hint.to_owned()),
+                "{bad}"
+            );
         }
     }
 
@@ -85,7 +107,17 @@ mod tests {
             assert!(domain(good).is_ok(), "{good}");
         }
         let longer = format!("{}a", "a.".repeat(127));
-        for bad in ["", ".", "home.", ".home", "a..b", "Home.arpa", "a b", "1.2.3.4", &longer] {
+        for bad in [
+            "",
+            ".",
+            "home.",
+            ".home",
+            "a..b",
+            "Home.arpa",
+            "a b",
+            "1.2.3.4",
+            &longer,
+        ] {
             assert!(domain(bad).is_err(), "{bad}");
         }
     }

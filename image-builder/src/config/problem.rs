@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
+use super::ssh::is_private;
+
 /// One thing that is wrong, where it is, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Problem {
@@ -28,11 +30,11 @@ pub struct Problem {
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// `Ok` without problems, else all of them, each once.
-    pub(crate) fn none_in(mut problems: Vec<Problem>) -> Result<(), Self> {
+    /// These problems, each once.
+    pub(crate) fn of(mut problems: Vec<Problem>) -> Self {
         problems.sort();
         problems.dedup();
-        if problems.is_empty() { Ok(()) } else { Err(Self(problems)) }
+        Self(problems)
     }
 
     /// The problems one by one.
@@ -43,7 +45,13 @@ impl Problems {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, column, message, hint } = self;
+        let Self {
+            file,
+            line,
+            column,
+            message,
+            hint,
+        } = self;
         write!(f, "{}:{line}:{column}: {message}; {hint}", file.display())
     }
 }
@@ -72,21 +80,30 @@ pub(crate) struct Wrong {
 
 impl Wrong {
     pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: hint.into() }
+        Self {
+            message: message.into(),
+            hint: hint.into(),
+        }
     }
 
     /// This problem, with its place.
     pub(crate) fn at(self, file: &Path, (line, column): (usize, usize)) -> Problem {
         let Self { message, hint } = self;
-        Problem { file: file.to_owned(), line, column, message, hint }
+        Problem {
+            file: file.to_owned(),
+            line,
+            column,
+            message,
+            hint,
+        }
     }
 }
 
 /// A value from a file as a message shows it: on one line, not endless, and
 /// never a private key that was pasted into the wrong place.
 pub(crate) fn quoted(value: &str) -> String {
-    const LONGEST: usize = 60;
-    if value.contains("PRIVATE KEY") {
+    const LONGEST: usize = 80;
+    if is_private(value) {
         return "a private key (not shown)".to_owned();
     }
     let short: String = value.chars().take(LONGEST).collect();
@@ -94,8 +111,18 @@ pub(crate) fn quoted(value: &str) -> String {
     format!("\"{}{dots}\"", short.escape_debug())
 }
 
+/// A file's path as a message shows it.
+pub(crate) fn shown(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    if is_private(&path) {
+        quoted(&path)
+    } else {
+        path.escape_debug().to_string()
+    }
+}
+
 /// `a`, `b` and `c`, each in back quotes, or a dash for nothing.
-pub(crate) fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
     match names.as_slice() {
         [] => "-".to_owned(),
@@ -116,7 +143,10 @@ mod tests {
     fn values_are_shown_on_one_line_cut_and_without_secrets() {
         assert_eq!(quoted("pi-1"), r#""pi-1""#);
         assert_eq!(quoted("a\n\"b\""), r#""a\n\"b\"""#);
-        assert_eq!(quoted(&"x".repeat(70)), format!("\"{}...\"", "x".repeat(60)));
+        assert_eq!(
+            quoted(&"x".repeat(90)),
+            format!("\"{}...\"", "x".repeat(80))
+        );
         let key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk";
         assert_eq!(quoted(key), "a private key (not shown)");
     }
@@ -124,11 +154,13 @@ mod tests {
     #[test]
     fn problems_come_sorted_once_each_and_as_json() {
         let at = |line| Wrong::new("bad", "good").at(Path::new("a.toml"), (line, 2));
-        let problems = Problems::none_in(vec![at(3), at(1), at(3)]).expect_err("three");
-        assert_eq!(problems.to_string(), "a.toml:1:2: bad; good\na.toml:3:2: bad; good");
+        let problems = Problems::of(vec![at(3), at(1), at(3)]);
+        assert_eq!(
+            problems.to_string(),
+            "a.toml:1:2: bad; good\na.toml:3:2: bad; good"
+        );
         let json = serde_json::to_value(&problems).expect("plain data");
         assert_eq!(json[1]["line"], 3);
         assert_eq!(json[0]["file"], "a.toml");
-        assert!(Problems::none_in(Vec::new()).is_ok());
     }
 }

@@ -35,5 +35,8 @@ pub(crate) fn shared(kind: SchemaKind) -> &'static Value {
 fn generate<T: JsonSchema>() -> Value {
     // Without references: simple to walk, and editors show the descriptions.
     let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
-    settings.into_generator().into_root_schema_for::<T>().to_value()
+    settings
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value()
 }

@@ -18,9 +18,15 @@ pub(crate) fn size(text: &str) -> Result<Size, Wrong> {
         "TiB" => 40,
         _ => return Err(not_a_size(text, number, unit)),
     };
-    let bytes = number.parse().ok().and_then(|count: u64| count.checked_mul(1 << shift));
+    let bytes = number
+        .parse()
+        .ok()
+        .and_then(|count: u64| count.checked_mul(1 << shift));
     match bytes.map(Size) {
-        Some(Size(0)) => Err(Wrong::new(format!("{} is nothing", quoted(text)), "write a size, such as \"32GiB\"")),
+        Some(Size(0)) => Err(Wrong::new(
+            format!("{} is nothing", quoted(text)),
+            "write a size, such as \"32GiB\"",
+        )),
         Some(size) if size <= LARGEST => Ok(size),
         _ if number.is_empty() => Err(not_a_size(text, number, unit)),
         _ => {
@@ -64,9 +70,21 @@ mod tests {
             ("GiB", "\"GiB\" is not a size", form),
             ("-1GiB", "\"-1GiB\" is not a size", form),
             ("1.5GiB", "\"1.5GiB\" is not a size", form),
-            ("0GiB", "\"0GiB\" is nothing", "write a size, such as \"32GiB\""),
-            ("17TiB", "\"17TiB\" is more than 16TiB", "write at most \"16TiB\""),
-            ("99999999999999999999MiB", "\"99999999999999999999MiB\" is more than 16TiB", "write at most \"16TiB\""),
+            (
+                "0GiB",
+                "\"0GiB\" is nothing",
+                "write a size, such as \"32GiB\"",
+            ),
+            (
+                "17TiB",
+                "\"17TiB\" is more than 16TiB",
+                "write at most \"16TiB\"",
+            ),
+            (
+                "99999999999999999999MiB",
+                "\"99999999999999999999MiB\" is more than 16TiB",
+                "write at most \"16TiB\"",
+            ),
         ] {
             assert_eq!(size(bad), Err(Wrong::new(message, hint)), "{bad}");
         }

@@ -52,7 +52,10 @@ pub(crate) fn key(line: &str) -> Result<String, Wrong> {
     let key = PublicKey::from_openssh(&line).map_err(damaged)?;
     match key.key_data() {
         KeyData::Rsa(rsa) => long_enough(rsa.n.as_positive_bytes().unwrap_or_default())?,
-        KeyData::Ed25519(_) | KeyData::SkEd25519(_) | KeyData::Ecdsa(_) | KeyData::SkEcdsaSha2NistP256(_) => {}
+        KeyData::Ed25519(_)
+        | KeyData::SkEd25519(_)
+        | KeyData::Ecdsa(_)
+        | KeyData::SkEcdsaSha2NistP256(_) => {}
         _ => return Err(other_kind(&line, kind)),
     }
     Ok(line)
@@ -73,9 +76,12 @@ pub(crate) fn keys_in(path: &Path, text: &str) -> Vec<Result<String, Problem>> {
     keys
 }
 
-/// Any of the forms private keys are stored in.
+/// Any of the forms that private keys are stored in, or a part of one.
 pub(crate) fn is_private(text: &str) -> bool {
-    text.contains("PRIVATE KEY") || text.contains("PuTTY-User-Key-File")
+    // The third is how the body of OpenSSH's own form begins, in base64.
+    ["PRIVATE KEY", "PuTTY-User-Key-File", "b3BlbnNzaC1rZXkt"]
+        .iter()
+        .any(|mark| text.contains(mark))
 }
 
 fn other_kind(line: &str, kind: &str) -> Wrong {
@@ -97,16 +103,26 @@ fn other_kind(line: &str, kind: &str) -> Wrong {
         let hint = format!("begin with the key's kind, such as {}", KINDS[0]);
         return Wrong::new("options before a key are not supported", hint);
     }
-    let hint = format!("write the one line of a .pub file: {}, ecdsa or rsa", KINDS[0]);
+    let hint = format!(
+        "write the one line of a .pub file: {}, ecdsa or rsa",
+        KINDS[0]
+    );
     Wrong::new(format!("{} is not an SSH public key", quoted(line)), hint)
 }
 
 fn long_enough(modulus: &[u8]) -> Result<(), Wrong> {
-    let leading = modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
+    let leading = modulus
+        .first()
+        .map_or(0, |byte| byte.leading_zeros() as usize);
     let bits = modulus.len() * 8 - leading;
     if bits >= RSA_BITS {
         return Ok(());
     }
-    let hint = format!("make a new key with `ssh-keygen -t ed25519`, or use rsa with {RSA_BITS} bits or more");
-    Err(Wrong::new(format!("this RSA key has {bits} bits, which is too short"), hint))
+    let hint = format!(
+        "make a new key with `ssh-keygen -t ed25519`, or use rsa with {RSA_BITS} bits or more"
+    );
+    Err(Wrong::new(
+        format!("this RSA key has {bits} bits, which is too short"),
+        hint,
+    ))
 }

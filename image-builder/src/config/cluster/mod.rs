@@ -1,5 +1,6 @@
 //! `cluster.toml` as it may be: checked as far as it goes without profiles.
 
+mod labels;
 mod locale;
 mod network;
 mod nodes;
@@ -15,6 +16,7 @@ use super::written;
 use crate::plan;
 
 pub use nodes::NodeEntry;
+pub(crate) use nodes::profile_name;
 
 /// A cluster file that is right, profiles apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,11 +39,21 @@ pub(crate) fn check(
     check: &mut Checker,
     files: &dyn Files,
 ) -> Option<ClusterFile> {
-    let cluster = file.cluster.get().and_then(|cluster| identity(cluster, check));
-    let network = file.network.get().and_then(|network| network::check(network, check));
-    let locale = file.locale.get().and_then(|locale| locale::check(locale, check));
+    let cluster = file
+        .cluster
+        .get()
+        .and_then(|cluster| identity(cluster, check));
+    let network = file.network.get();
+    let lan = network
+        .map(|network| network::lan(network, check))
+        .unwrap_or_default();
+    let network = network.and_then(|network| network::check(network, lan, check));
+    let locale = file
+        .locale
+        .get()
+        .and_then(|locale| locale::check(locale, check));
     let users = users::check(&file.users, check, files);
-    let nodes = nodes::check(&file.nodes, network.as_ref(), check);
+    let nodes = nodes::check(&file.nodes, lan, check);
     Some(ClusterFile {
         cluster: cluster?,
         network: network?,
@@ -52,9 +64,12 @@ pub(crate) fn check(
 }
 
 fn identity(cluster: &written::Cluster, check: &mut Checker) -> Option<plan::Cluster> {
-    let name = check.value(&cluster.name, |name| names::label(name));
+    let name = check.value(&cluster.name, |name| names::label(name, "cluster name"));
     let id = check.value(&cluster.id, |id| uuid(id));
-    Some(plan::Cluster { name: name?, id: id? })
+    Some(plan::Cluster {
+        name: name?,
+        id: id?,
+    })
 }
 
 fn uuid(text: &str) -> Result<Uuid, Wrong> {
@@ -62,9 +77,10 @@ fn uuid(text: &str) -> Result<Uuid, Wrong> {
     // The one form that `uuidgen` prints; the crate reads four.
     match Uuid::try_parse(text).ok().filter(|_| text.len() == 36) {
         None => Err(Wrong::new(format!("{} is not a UUID", quoted(text)), hint)),
-        Some(id) if id.is_nil() => {
-            Err(Wrong::new("the id is all zeros, which every cluster could be", hint))
-        }
+        Some(id) if id.is_nil() => Err(Wrong::new(
+            "the id is all zeros, which every cluster could be",
+            hint,
+        )),
         Some(id) => Ok(id),
     }
 }

@@ -14,19 +14,39 @@ use crate::plan;
 /// them could not be told from a pod.
 const K3S: [(&str, Ipv4Net); 2] = [
     ("pods", Ipv4Net::new_assert(Ipv4Addr::new(10, 42, 0, 0), 16)),
-    ("services", Ipv4Net::new_assert(Ipv4Addr::new(10, 43, 0, 0), 16)),
+    (
+        "services",
+        Ipv4Net::new_assert(Ipv4Addr::new(10, 43, 0, 0), 16),
+    ),
 ];
 
-pub(crate) fn check(network: &written::Network, check: &mut Checker) -> Option<plan::Network> {
+/// Subnet and gateway as far as they are right: what nodes are held against,
+/// even if something else about the network is wrong.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Lan {
+    pub(crate) subnet: Option<Ipv4Net>,
+    pub(crate) gateway: Option<Ipv4Addr>,
+}
+
+pub(crate) fn lan(network: &written::Network, check: &mut Checker) -> Lan {
     let subnet = check.value(&network.subnet, |text| self::subnet(text));
     let gateway = check.value(&network.gateway, |text| {
         let gateway = address(text)?;
         subnet.map_or(Ok(()), |subnet| host_of(subnet, gateway))?;
         Ok(gateway)
     });
-    let dns = match (network.dns.is_absent(), gateway) {
-        (true, gateway) => gateway.map(|gateway| vec![gateway]),
-        (false, _) => check.list(&network.dns, |text| server(text)),
+    Lan { subnet, gateway }
+}
+
+pub(crate) fn check(
+    network: &written::Network,
+    lan: Lan,
+    check: &mut Checker,
+) -> Option<plan::Network> {
+    let dns = if network.dns.is_absent() {
+        lan.gateway.map(|gateway| vec![gateway])
+    } else {
+        check.list(&network.dns, |text| server(text))
     };
     if dns.as_ref().is_some_and(Vec::is_empty) {
         let hint = "name a server, or leave `dns` out to ask the gateway";
@@ -35,8 +55,8 @@ pub(crate) fn check(network: &written::Network, check: &mut Checker) -> Option<p
     let search = check.list(&network.search, |name| names::domain(name));
     let ntp = check.list(&network.ntp, |name| time_server(name));
     Some(plan::Network {
-        subnet: subnet?,
-        gateway: gateway?,
+        subnet: lan.subnet?,
+        gateway: lan.gateway?,
         dns: dns?,
         search: search?,
         ntp: ntp?,
@@ -70,7 +90,11 @@ pub(crate) fn host_of(subnet: Ipv4Net, address: Ipv4Addr) -> Result<(), Wrong> {
     };
     let first = u32::from(subnet.network()) + 1;
     let last = u32::from(subnet.broadcast()) - 1;
-    let hint = format!("write one from {} to {}", Ipv4Addr::from(first), Ipv4Addr::from(last));
+    let hint = format!(
+        "write one from {} to {}",
+        Ipv4Addr::from(first),
+        Ipv4Addr::from(last)
+    );
     Err(Wrong::new(problem, hint))
 }
 
@@ -81,7 +105,10 @@ fn subnet(text: &str) -> Result<Ipv4Net, Wrong> {
         return Err(Wrong::new(message, hint));
     };
     if !(8..=30).contains(&subnet.prefix_len()) {
-        let message = format!("a /{} has no room for nodes, or far too much", subnet.prefix_len());
+        let message = format!(
+            "a /{} has no room for nodes, or far too much",
+            subnet.prefix_len()
+        );
         return Err(Wrong::new(message, "write a prefix length from /8 to /30"));
     }
     if subnet.trunc() != subnet {
@@ -90,7 +117,10 @@ fn subnet(text: &str) -> Result<Ipv4Net, Wrong> {
     }
     if !is_unicast(subnet.addr()) {
         let message = format!("{subnet} is not a network for machines");
-        return Err(Wrong::new(message, "write the home network's, such as \"192.168.4.0/24\""));
+        return Err(Wrong::new(
+            message,
+            "write the home network's, such as \"192.168.4.0/24\"",
+        ));
     }
     for (whose, taken) in K3S {
         if taken.contains(&subnet) || subnet.contains(&taken) {
@@ -115,8 +145,14 @@ fn time_server(text: &str) -> Result<String, Wrong> {
     if names::is_domain(text) {
         return Ok(text.to_owned());
     }
-    let is_address_like = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    if is_address_like { server(text).map(|address| address.to_string()) } else { names::domain(text) }
+    let is_address_like = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if is_address_like {
+        server(text).map(|address| address.to_string())
+    } else {
+        names::domain(text)
+    }
 }
 
 fn is_unicast(address: Ipv4Addr) -> bool {
@@ -137,15 +173,30 @@ mod tests {
             ("192.168.4.0", "\"192.168.4.0\" is not an IPv4 subnet"),
             ("192.168.4.0/33", "\"192.168.4.0/33\" is not an IPv4 subnet"),
             ("fd00::/64", "\"fd00::/64\" is not an IPv4 subnet"),
-            ("192.168.4.1/24", "192.168.4.1/24 is an address in a subnet, not the subnet"),
-            ("192.168.4.0/31", "a /31 has no room for nodes, or far too much"),
+            (
+                "192.168.4.1/24",
+                "192.168.4.1/24 is an address in a subnet, not the subnet",
+            ),
+            (
+                "192.168.4.0/31",
+                "a /31 has no room for nodes, or far too much",
+            ),
             ("0.0.0.0/0", "a /0 has no room for nodes, or far too much"),
             ("224.0.0.0/24", "224.0.0.0/24 is not a network for machines"),
             ("127.0.0.0/8", "127.0.0.0/8 is not a network for machines"),
-            ("10.0.0.0/8", "10.0.0.0/8 overlaps 10.42.0.0/16, which K3s gives to pods"),
-            ("10.43.7.0/24", "10.43.7.0/24 overlaps 10.43.0.0/16, which K3s gives to services"),
+            (
+                "10.0.0.0/8",
+                "10.0.0.0/8 overlaps 10.42.0.0/16, which K3s gives to pods",
+            ),
+            (
+                "10.43.7.0/24",
+                "10.43.7.0/24 overlaps 10.43.0.0/16, which K3s gives to services",
+            ),
         ] {
-            assert_eq!(subnet(bad).map_err(|wrong| wrong.message), Err(message.to_owned()));
+            assert_eq!(
+                subnet(bad).map_err(|wrong| wrong.message),
+                Err(message.to_owned())
+            );
         }
     }
 
@@ -156,9 +207,15 @@ mod tests {
         assert_eq!(check("192.168.4.1"), Ok(()));
         let hint = "write one from 192.168.4.1 to 192.168.4.254";
         for (bad, message) in [
-            ("192.168.5.1", "192.168.5.1 is outside the subnet 192.168.4.0/24"),
+            (
+                "192.168.5.1",
+                "192.168.5.1 is outside the subnet 192.168.4.0/24",
+            ),
             ("192.168.4.0", "192.168.4.0 is the subnet's own address"),
-            ("192.168.4.255", "192.168.4.255 is the subnet's broadcast address"),
+            (
+                "192.168.4.255",
+                "192.168.4.255 is the subnet's broadcast address",
+            ),
         ] {
             assert_eq!(check(bad), Err(Wrong::new(message, hint)));
         }
@@ -167,12 +224,24 @@ mod tests {
     #[test]
     fn addresses() {
         for (bad, hint) in [
-            ("192.168.4.11/24", "write \"192.168.4.11\"; the prefix length is in `subnet`"),
+            (
+                "192.168.4.11/24",
+                "write \"192.168.4.11\"; the prefix length is in `subnet`",
+            ),
             ("fd00::1", "write an IPv4 address; IPv6 configures itself"),
-            ("192.168.4.256", "write four numbers from 0 to 255, such as \"192.168.4.11\""),
-            ("192.168.004.1", "write four numbers from 0 to 255, such as \"192.168.4.11\""),
+            (
+                "192.168.4.256",
+                "write four numbers from 0 to 255, such as \"192.168.4.11\"",
+            ),
+            (
+                "192.168.004.1",
+                "write four numbers from 0 to 255, such as \"192.168.4.11\"",
+            ),
         ] {
-            assert_eq!(address(bad).map_err(|wrong| wrong.hint), Err(hint.to_owned()));
+            assert_eq!(
+                address(bad).map_err(|wrong| wrong.hint),
+                Err(hint.to_owned())
+            );
         }
     }
 

@@ -5,11 +5,12 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::network;
+use super::labels;
+use super::network::{self, Lan};
 use crate::config::check::{Checker, all};
 use crate::config::field::{Field, Span};
 use crate::config::problem::{Wrong, quoted};
-use crate::config::{labels, names, written};
+use crate::config::{names, written};
 use crate::plan::{self, MacAddress, Role};
 
 /// A node, and the profile it names.
@@ -29,39 +30,52 @@ struct Seen {
     macs: BTreeMap<MacAddress, Span>,
 }
 
-/// Checks every node; whether they fit the network only if there is one.
+/// Checks every node, and whether they fit what is known of the network.
 pub(crate) fn check(
     nodes: &Field<Vec<Field<written::Node>>>,
-    network: Option<&plan::Network>,
+    lan: Lan,
     check: &mut Checker,
 ) -> Option<Vec<NodeEntry>> {
     nodes.get()?;
     let mut seen = Seen::default();
-    let entries = all(nodes
-        .items()
-        .iter()
-        .map(|item| item.get().and_then(|item| node(item, network, &mut seen, check))));
+    let entries = all(nodes.items().iter().map(|item| {
+        item.get()
+            .and_then(|item| node(item, lan, &mut seen, check))
+    }));
     servers(nodes, check);
     entries
 }
 
-fn node(
-    node: &written::Node,
-    network: Option<&plan::Network>,
-    seen: &mut Seen,
-    check: &mut Checker,
-) -> Option<NodeEntry> {
+fn node(node: &written::Node, lan: Lan, seen: &mut Seen, check: &mut Checker) -> Option<NodeEntry> {
     let name = check.value(&node.name, |name| host_name(name));
-    let address = check.value(&node.address, |address| self::address(address, network));
+    let address = check.value(&node.address, |address| self::address(address, lan));
     let mac = check.optional(&node.mac, |mac| mac_address(mac));
     let profile = check.value(&node.profile, |name| profile_name(name));
     let labels = labels::check(&node.labels, check);
 
-    unique(&node.name, "the name", name.as_deref().map(str::to_owned), &mut seen.names, check);
-    unique(&node.address, "the address", address, &mut seen.addresses, check);
-    unique(&node.mac, "the MAC address", mac.flatten(), &mut seen.macs, check);
+    unique(
+        &node.name,
+        "the name",
+        name.as_deref().map(str::to_owned),
+        &mut seen.names,
+        check,
+    );
+    unique(
+        &node.address,
+        "the address",
+        address,
+        &mut seen.addresses,
+        check,
+    );
+    unique(
+        &node.mac,
+        "the MAC address",
+        mac.flatten(),
+        &mut seen.macs,
+        check,
+    );
 
-    let prefix_len = network?.subnet.prefix_len();
+    let prefix_len = lan.subnet?.prefix_len();
     let node = plan::Node {
         name: name?,
         address: Ipv4Net::new(address?, prefix_len).ok()?,
@@ -72,7 +86,10 @@ fn node(
         mac: mac?,
         labels: labels?,
     };
-    Some(NodeEntry { node, profile: profile? })
+    Some(NodeEntry {
+        node,
+        profile: profile?,
+    })
 }
 
 /// Reports a value that another node has already.
@@ -86,17 +103,23 @@ fn unique<T: Ord + ToString>(
     let Some(value) = value else { return };
     let shown = value.to_string();
     if let Some(first) = check.seen_before(seen, value, &field.span()) {
-        let message = format!("{what} {shown} is another node's, {first}");
+        let message = format!("{what} {shown} is taken already, at {first}");
         check.wrong(&field.span(), Wrong::new(message, "give each node its own"));
     }
 }
 
 /// A cluster needs a server; an even number of them is worse than one less.
 fn servers(nodes: &Field<Vec<Field<written::Node>>>, check: &mut Checker) {
-    let roles: Option<Vec<_>> =
-        nodes.items().iter().map(|node| node.get()?.role.get().copied()).collect();
+    let roles: Option<Vec<_>> = nodes
+        .items()
+        .iter()
+        .map(|node| node.get()?.role.get().copied())
+        .collect();
     let Some(roles) = roles else { return };
-    let servers = roles.iter().filter(|role| matches!(role, written::Role::Server)).count();
+    let servers = roles
+        .iter()
+        .filter(|role| matches!(role, written::Role::Server))
+        .count();
     if servers == 0 {
         let hint = "write role = \"server\" for one of the nodes, or for three";
         check.misplaced(&nodes.span(), Wrong::new("no node is a server", hint));
@@ -110,21 +133,24 @@ fn servers(nodes: &Field<Vec<Field<written::Node>>>, check: &mut Checker) {
 }
 
 fn host_name(text: &str) -> Result<String, Wrong> {
-    let name = names::label(text)?;
+    let name = names::label(text, "host name")?;
     if name == "localhost" {
-        return Err(Wrong::new("`localhost` is every machine's", "write a name of its own"));
+        return Err(Wrong::new(
+            "`localhost` is every machine's",
+            "write a name of its own",
+        ));
     }
     Ok(name)
 }
 
-fn address(text: &str, network: Option<&plan::Network>) -> Result<Ipv4Addr, Wrong> {
+fn address(text: &str, lan: Lan) -> Result<Ipv4Addr, Wrong> {
     let address = network::address(text)?;
-    if let Some(network) = network {
-        network::host_of(network.subnet, address)?;
-        if address == network.gateway {
-            let message = format!("{address} is the gateway's address");
-            return Err(Wrong::new(message, "give the node one of its own"));
-        }
+    if let Some(subnet) = lan.subnet {
+        network::host_of(subnet, address)?;
+    }
+    if lan.gateway == Some(address) {
+        let message = format!("{address} is the gateway's address");
+        return Err(Wrong::new(message, "give the node one of its own"));
     }
     Ok(address)
 }
@@ -134,31 +160,44 @@ fn mac_address(text: &str) -> Result<MacAddress, Wrong> {
     let pairs: Vec<&str> = text.split([':', '-']).collect();
     let bytes: Option<Vec<u8>> = pairs
         .iter()
-        .map(|pair| u8::from_str_radix(pair, 16).ok().filter(|_| pair.len() == 2 && !pair.starts_with('+')))
+        .map(|pair| {
+            u8::from_str_radix(pair, 16)
+                .ok()
+                .filter(|_| pair.len() == 2 && !pair.starts_with('+'))
+        })
         .collect();
     let Some(bytes) = bytes.and_then(|bytes| <[u8; 6]>::try_from(bytes).ok()) else {
         let message = format!("{} is not a MAC address", quoted(text));
-        return Err(Wrong::new(message, "write six hex pairs, such as \"dc:a6:32:01:02:03\""));
+        return Err(Wrong::new(
+            message,
+            "write six hex pairs, such as \"dc:a6:32:01:02:03\"",
+        ));
     };
     let hint = "write the address that `ip link` shows for the node's wired interface";
     match MacAddress(bytes) {
         MacAddress([0, 0, 0, 0, 0, 0]) => Err(Wrong::new("this MAC address is all zeros", hint)),
-        mac if mac.0[0] & 1 == 1 => {
-            Err(Wrong::new(format!("{mac} is a group of machines, not one (multicast)"), hint))
-        }
+        mac if mac.0[0] & 1 == 1 => Err(Wrong::new(
+            format!("{mac} is a group of machines, not one (multicast)"),
+            hint,
+        )),
         mac => Ok(mac),
     }
 }
 
 /// The stem of a file in the profiles' directory, and never a way out of it.
-fn profile_name(text: &str) -> Result<String, Wrong> {
+pub(crate) fn profile_name(text: &str) -> Result<String, Wrong> {
     let is_name = text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     if is_name && !text.ends_with(".toml") {
         return Ok(text.to_owned());
     }
     let message = format!("{} is not the name of a profile", quoted(text));
-    Err(Wrong::new(message, "write its file's name without directory and .toml, such as \"pi5-ssd\""))
+    Err(Wrong::new(
+        message,
+        "write its file's name without directory and .toml, such as \"pi5-ssd\"",
+    ))
 }
 
 #[cfg(test)]
@@ -172,11 +211,21 @@ mod tests {
             ("DC-A6-32-01-02-0F", "dc:a6:32:01:02:0f"),
             ("52:54:00:00:00:01", "52:54:00:00:00:01"),
         ] {
-            assert_eq!(mac_address(good).map(|mac| mac.to_string()).as_deref(), Ok(shown));
+            assert_eq!(
+                mac_address(good).map(|mac| mac.to_string()).as_deref(),
+                Ok(shown)
+            );
         }
         for bad in [
-            "", "dc:a6:32:01:02", "dc:a6:32:01:02:03:04", "dc:a6:32:01:02:0g", "dca6:32:01:02:03",
-            "+c:a6:32:01:02:03", "00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01",
+            "",
+            "dc:a6:32:01:02",
+            "dc:a6:32:01:02:03:04",
+            "dc:a6:32:01:02:0g",
+            "dca6:32:01:02:03",
+            "+c:a6:32:01:02:03",
+            "00:00:00:00:00:00",
+            "ff:ff:ff:ff:ff:ff",
+            "01:00:5e:00:00:01",
         ] {
             assert!(mac_address(bad).is_err(), "{bad}");
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::config::check::{Checker, all};
 use crate::config::field::Field;
 use crate::config::files::{Files, resolve, why};
-use crate::config::problem::{Wrong, quoted};
+use crate::config::problem::{Wrong, quoted, shown};
 use crate::config::{ssh, written};
 use crate::plan;
 
@@ -31,14 +31,23 @@ pub(crate) fn check(
     users.get()?;
     let mut seen = BTreeMap::new();
     let checked = all(users.items().iter().map(|user| {
-        let name = user.get().and_then(|user| check.value(&user.name, |name| login_name(name)));
+        let name = user
+            .get()
+            .and_then(|user| check.value(&user.name, |name| login_name(name)));
         let keys = user.get().and_then(|user| keys(user, check, files));
         let (user, name) = (user.get()?, name?);
         if let Some(first) = check.seen_before(&mut seen, name.clone(), &user.name.span()) {
-            let message = format!("there is a user `{name}` already, {first}");
-            check.wrong(&user.name.span(), Wrong::new(message, "rename or remove one of the two"));
+            let message = format!("there is a user `{name}` already, at {first}");
+            check.wrong(
+                &user.name.span(),
+                Wrong::new(message, "rename or remove one of the two"),
+            );
         }
-        Some(plan::User { name, ssh_keys: keys?, sudo: *user.sudo.get()? })
+        Some(plan::User {
+            name,
+            ssh_keys: keys?,
+            sudo: *user.sudo.get()?,
+        })
     }))?;
     if checked.is_empty() {
         let hint = "add a table [[users]] with `name` and a key";
@@ -55,7 +64,11 @@ pub(crate) fn check(
 /// The user's keys, inline ones first, each once.
 fn keys(user: &written::User, check: &mut Checker, files: &dyn Files) -> Option<Vec<String>> {
     let inline = check.list(&user.ssh_keys, |key| ssh::key(key));
-    let from_files = all(user.ssh_key_files.items().iter().map(|file| file_keys(file, check, files)));
+    let from_files = all(user
+        .ssh_key_files
+        .items()
+        .iter()
+        .map(|file| file_keys(file, check, files)));
     let (inline, from_files) = (inline?, from_files?);
     let mut keys: Vec<String> = Vec::new();
     for key in inline.into_iter().chain(from_files.into_iter().flatten()) {
@@ -77,13 +90,9 @@ fn keys(user: &written::User, check: &mut Checker, files: &dyn Files) -> Option<
     Some(keys)
 }
 
-fn file_keys(
-    file: &Field<String>,
-    check: &mut Checker,
-    files: &dyn Files,
-) -> Option<Vec<String>> {
+fn file_keys(file: &Field<String>, check: &mut Checker, files: &dyn Files) -> Option<Vec<String>> {
     let path = resolve(files, check.path(), file.get()?);
-    let shown = path.display();
+    let shown = shown(&path);
     let text = check.value(file, |_| {
         let content = files.read(&path, KEY_FILE_LIMIT).map_err(|error| {
             let hint = "name a file with public keys, such as \"~/.ssh/id_ed25519.pub\"";
@@ -102,16 +111,23 @@ fn file_keys(
     let keys = ssh::keys_in(&path, &text);
     if keys.is_empty() {
         let hint = "put the line of a .pub file into it";
-        check.wrong(&file.span(), Wrong::new(format!("{shown} holds no key"), hint));
+        check.wrong(
+            &file.span(),
+            Wrong::new(format!("{shown} holds no key"), hint),
+        );
         return None;
     }
-    all(keys.into_iter().map(|key| key.map_err(|problem| check.elsewhere(problem)).ok()))
+    all(keys
+        .into_iter()
+        .map(|key| key.map_err(|problem| check.elsewhere(problem)).ok()))
 }
 
 fn login_name(text: &str) -> Result<String, Wrong> {
     let is_name = (1..=NAME).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
+        && text
+            .bytes()
+            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
     if !is_name {
         let message = format!("{} is not a login name", quoted(text));
         let hint = format!(
@@ -136,7 +152,9 @@ mod tests {
             assert_eq!(login_name(good).as_deref(), Ok(good));
         }
         let longer = "a".repeat(33);
-        for bad in ["", "Admin", "2me", "-a", "jane.doe", "root", "sudo", "www-data", &longer] {
+        for bad in [
+            "", "Admin", "2me", "-a", "jane.doe", "root", "sudo", "www-data", &longer,
+        ] {
             assert!(login_name(bad).is_err(), "{bad}");
         }
     }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::field::Field;
+use super::one;
+use crate::config::field::{Field, Texts};
 
 /// One cluster: what its nodes have in common, and the nodes.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -20,7 +21,7 @@ pub(crate) struct ClusterFile {
     /// The network all nodes are in.
     pub(crate) network: Field<Network>,
     /// Language, time zone and keyboard of every node.
-    #[serde(default = "Field::of_default")]
+    #[serde(default = "Field::<Locale>::of_default")]
     pub(crate) locale: Field<Locale>,
     /// The accounts on every node; at least one.
     pub(crate) users: Field<Vec<Field<User>>>,
@@ -33,11 +34,11 @@ pub(crate) struct ClusterFile {
 #[schemars(deny_unknown_fields)]
 pub(crate) struct Cluster {
     /// Its name: lower-case letters, digits and inner hyphens.
-    #[schemars(example = "home")]
+    #[schemars(example = &"home")]
     pub(crate) name: Field<String>,
     /// A UUID of its own, made once with `uuidgen`. Disk and file-system ids
     /// come from it: never change it once nodes exist.
-    #[schemars(example = "5e0c0d6e-90a1-4a0b-8b0f-7d3a1c4f2b96")]
+    #[schemars(example = &"5e0c0d6e-90a1-4a0b-8b0f-7d3a1c4f2b96")]
     pub(crate) id: Field<String>,
 }
 
@@ -46,26 +47,26 @@ pub(crate) struct Cluster {
 #[schemars(deny_unknown_fields)]
 pub(crate) struct Network {
     /// The IPv4 subnet, /8 to /30.
-    #[schemars(example = "192.168.4.0/24")]
+    #[schemars(example = &"192.168.4.0/24")]
     pub(crate) subnet: Field<String>,
     /// The router's address, inside the subnet.
-    #[schemars(example = "192.168.4.1")]
+    #[schemars(example = &"192.168.4.1")]
     pub(crate) gateway: Field<String>,
     /// Name servers, in the order they are asked. Left out, the gateway is
     /// asked: a home router is the name server too.
     #[serde(default)]
-    #[schemars(example = ["192.168.4.1"])]
-    pub(crate) dns: Field<Vec<Field<String>>>,
+    #[schemars(example = one("192.168.4.1"))]
+    pub(crate) dns: Texts,
     /// Domains tried for short names. None by default: pods inherit them and
     /// would ask for every name once more per domain.
-    #[serde(default = "Field::of_default")]
-    #[schemars(example = ["home.arpa"])]
-    pub(crate) search: Field<Vec<Field<String>>>,
+    #[serde(default = "Texts::of_default")]
+    #[schemars(example = one("home.arpa"))]
+    pub(crate) search: Texts,
     /// Time servers, names or addresses. None by default: the base system
     /// brings a public pool.
-    #[serde(default = "Field::of_default")]
-    #[schemars(example = ["192.168.4.1"])]
-    pub(crate) ntp: Field<Vec<Field<String>>>,
+    #[serde(default = "Texts::of_default")]
+    #[schemars(example = one("192.168.4.1"))]
+    pub(crate) ntp: Texts,
 }
 
 /// Language, time zone and keyboard of every node.
@@ -75,22 +76,26 @@ pub(crate) struct Network {
 pub(crate) struct Locale {
     /// The system's language. `C.UTF-8` needs no generated locale and gives
     /// every node the same, searchable messages.
-    #[schemars(example = "C.UTF-8")]
+    #[schemars(example = &"C.UTF-8")]
     pub(crate) lang: Field<String>,
     /// Time zone, `UTC` or `Area/City`. With `UTC` the logs of all nodes line
     /// up, also on the night the clocks change.
-    #[schemars(example = "Europe/Berlin")]
+    #[schemars(example = &"Europe/Berlin")]
     pub(crate) timezone: Field<String>,
     /// Keyboard layout of the console. A node rarely sees a keyboard; `us` is
     /// what is printed on most.
-    #[schemars(example = "us")]
+    #[schemars(example = &"us")]
     pub(crate) keyboard: Field<String>,
 }
 
 impl Default for Locale {
     fn default() -> Self {
         let text = |value: &str| Field::of(value.to_owned());
-        Self { lang: text("C.UTF-8"), timezone: text("UTC"), keyboard: text("us") }
+        Self {
+            lang: text("C.UTF-8"),
+            timezone: text("UTC"),
+            keyboard: text("us"),
+        }
     }
 }
 
@@ -100,20 +105,20 @@ impl Default for Locale {
 #[schemars(deny_unknown_fields)]
 pub(crate) struct User {
     /// Login name.
-    #[schemars(example = "admin")]
+    #[schemars(example = &"admin")]
     pub(crate) name: Field<String>,
     /// Public keys that may log in, as the one line of a `.pub` file.
-    #[serde(default = "Field::of_default")]
-    #[schemars(example = [
+    #[serde(default = "Texts::of_default")]
+    #[schemars(example = one(
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti me@desk"
-    ])]
-    pub(crate) ssh_keys: Field<Vec<Field<String>>>,
+    ))]
+    pub(crate) ssh_keys: Texts,
     /// Files with public keys, one per line, relative to the cluster file or
     /// below the home directory (`~/`). A user needs a key here or in
     /// `ssh_keys`.
-    #[serde(default = "Field::of_default")]
-    #[schemars(example = ["~/.ssh/id_ed25519.pub"])]
-    pub(crate) ssh_key_files: Field<Vec<Field<String>>>,
+    #[serde(default = "Texts::of_default")]
+    #[schemars(example = one("~/.ssh/id_ed25519.pub"))]
+    pub(crate) ssh_key_files: Texts,
     /// May become root without a password: an account without a password has
     /// none to type.
     #[serde(default = "yes")]
@@ -126,30 +131,33 @@ pub(crate) struct User {
 #[schemars(deny_unknown_fields)]
 pub(crate) struct Node {
     /// Its host name: lower-case letters, digits and inner hyphens.
-    #[schemars(example = "pi-1")]
+    #[schemars(example = &"pi-1")]
     pub(crate) name: Field<String>,
     /// Its static address, inside the subnet.
-    #[schemars(example = "192.168.4.11")]
+    #[schemars(example = &"192.168.4.11")]
     pub(crate) address: Field<String>,
     /// What it does in K3s.
-    #[schemars(example = "server")]
+    #[schemars(example = &"server")]
     pub(crate) role: Field<Role>,
     /// The kind of node: the name of a file in `profiles/`, without `.toml`.
-    #[schemars(example = "pi5-ssd")]
+    #[schemars(example = &"pi5-ssd")]
     pub(crate) profile: Field<String>,
     /// Match the network interface by this address instead of by name; needed
     /// only with a second wired interface.
     #[serde(default)]
-    #[schemars(example = "dc:a6:32:01:02:03")]
+    #[schemars(example = &"dc:a6:32:01:02:03")]
     pub(crate) mac: Field<String>,
     /// Kubernetes labels, set when the node first joins.
-    #[serde(default = "Field::of_default")]
+    #[serde(default = "Labels::of_default")]
     #[schemars(
         with = "BTreeMap<String, String>",
-        example = BTreeMap::from([("disk", "nvme")])
+        example = label()
     )]
-    pub(crate) labels: Field<BTreeMap<toml::Spanned<String>, Field<String>>>,
+    pub(crate) labels: Labels,
 }
+
+/// Labels, and where their names stand.
+pub(crate) type Labels = Field<BTreeMap<toml::Spanned<String>, Field<String>>>;
 
 /// What a node does in K3s.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
@@ -159,6 +167,10 @@ pub(crate) enum Role {
     Server,
     /// Workloads only.
     Agent,
+}
+
+fn label() -> BTreeMap<&'static str, &'static str> {
+    BTreeMap::from([("disk", "nvme")])
 }
 
 fn yes() -> Field<bool> {

@@ -6,8 +6,12 @@
 mod cluster;
 mod profile;
 
-pub(crate) use cluster::{Cluster, ClusterFile, Locale, Network, Node, Role, User};
+pub(crate) use cluster::{Cluster, ClusterFile, Labels, Locale, Network, Node, Role, User};
 pub(crate) use profile::{
-    Base, Disk, ExtraFile, Firmware, Journal, MachineId, NvmePower, PageSize, ProfileFile, Units,
-    Wifi,
+    Base, Disk, ExtraFile, Firmware, MachineId, NvmePower, PageSize, ProfileFile, Units,
 };
+
+/// A list of one, for the schema's examples: schemars reads calls, not lists.
+fn one(value: &'static str) -> [&'static str; 1] {
+    [value]
+}

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::field::Field;
+use super::one;
+use crate::config::field::{Field, Texts};
 
 /// A kind of node: what its image starts from and how the Pi is set up.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -15,28 +16,28 @@ pub(crate) struct ProfileFile {
     version: Field<u32>,
     /// Where the machine-id comes from. `derived`: a node that is flashed again
     /// is the same node to its own logs and to the network.
-    #[serde(default = "Field::of_default")]
-    #[schemars(example = "derived")]
+    #[serde(default = "Field::<MachineId>::of_default")]
+    #[schemars(example = &"derived")]
     pub(crate) machine_id: Field<MachineId>,
     /// The operating-system image to start from.
     pub(crate) base: Field<Base>,
     /// Sizes of the partitions.
-    #[serde(default = "Field::of_default")]
+    #[serde(default = "Field::<Disk>::of_default")]
     pub(crate) disk: Field<Disk>,
     /// What the Pi's firmware and kernel are told.
-    #[serde(default = "Field::of_default")]
+    #[serde(default = "Field::<Firmware>::of_default")]
     pub(crate) firmware: Field<Firmware>,
     /// Wi-Fi; off unless a country is set.
-    #[serde(default = "Field::of_default")]
+    #[serde(default = "Field::<Wifi>::of_default")]
     pub(crate) wifi: Field<Wifi>,
     /// The system's log.
-    #[serde(default = "Field::of_default")]
+    #[serde(default = "Field::<Journal>::of_default")]
     pub(crate) journal: Field<Journal>,
     /// Files to add.
-    #[serde(default = "Field::of_default")]
+    #[serde(default = "Field::<Vec<Field<ExtraFile>>>::of_default")]
     pub(crate) files: Field<Vec<Field<ExtraFile>>>,
     /// systemd units to enable or mask.
-    #[serde(default = "Field::of_default")]
+    #[serde(default = "Field::<Units>::of_default")]
     pub(crate) units: Field<Units>,
 }
 
@@ -46,16 +47,16 @@ pub(crate) struct ProfileFile {
 pub(crate) struct Base {
     /// Where to download it. Needs `sha256`.
     #[serde(default)]
-    #[schemars(example = "https://example.org/raspios-lite.img.xz")]
+    #[schemars(example = &"https://example.org/raspios-lite.img.xz")]
     pub(crate) url: Field<String>,
     /// Or a file on this machine, relative to the profile: raw, .xz, .zst or .gz.
     #[serde(default)]
-    #[schemars(example = "../out/base/debian-trixie-arm64.img")]
+    #[schemars(example = &"../out/base/debian-trixie-arm64.img")]
     pub(crate) file: Field<String>,
     /// sha256 of the file as it is downloaded or lies there, compressed or not:
     /// 64 hex digits. A `file` without it is used as found.
     #[serde(default)]
-    #[schemars(example = "cdf4f3bfac35ae947b46e4e767f935453810549779ac3290e05a6754aee627e5")]
+    #[schemars(example = &"cdf4f3bfac35ae947b46e4e767f935453810549779ac3290e05a6754aee627e5")]
     pub(crate) sha256: Field<String>,
 }
 
@@ -66,18 +67,21 @@ pub(crate) struct Base {
 #[schemars(deny_unknown_fields)]
 pub(crate) struct Disk {
     /// The system. All of the disk by default, as on a stock Raspberry Pi.
-    #[schemars(example = "32GiB")]
+    #[schemars(example = &"32GiB")]
     pub(crate) root: Field<String>,
     /// A partition of its own for data, such as Longhorn's: flashing or filling
     /// the system leaves it alone. None by default.
     #[serde(skip_serializing_if = "Field::is_absent")]
-    #[schemars(example = "rest")]
+    #[schemars(example = &"rest")]
     pub(crate) data: Field<String>,
 }
 
 impl Default for Disk {
     fn default() -> Self {
-        Self { root: Field::of("rest".to_owned()), data: Field::default() }
+        Self {
+            root: Field::of("rest".to_owned()),
+            data: Field::default(),
+        }
     }
 }
 
@@ -88,7 +92,7 @@ impl Default for Disk {
 pub(crate) struct Firmware {
     /// Memory page size of the kernel. `4k` by default: container images are
     /// built for it, and some (anything with its own jemalloc) die on `16k`.
-    #[schemars(example = "4k")]
+    #[schemars(example = &"4k")]
     pub(crate) page_size: Field<PageSize>,
     /// Turn the memory cgroup on. K3s does not start without it, and the Pi's
     /// firmware turns it off.
@@ -100,22 +104,22 @@ pub(crate) struct Firmware {
     pub(crate) usb_max_current: Field<bool>,
     /// `usb-storage.quirks` for bridges that misbehave: `VVVV:PPPP:flags`, `u`
     /// for "no UAS". It costs speed, so none by default.
-    #[schemars(example = ["152d:0578:u"])]
-    pub(crate) usb_quirks: Field<Vec<Field<String>>>,
+    #[schemars(example = one("152d:0578:u"))]
+    pub(crate) usb_quirks: Texts,
     /// PCIe generation of the SSD's link. The firmware's own default is 2; 3 is
     /// faster and outside the Pi's certification.
     #[serde(skip_serializing_if = "Field::is_absent")]
     #[schemars(range(min = 1, max = 3), example = 3)]
     pub(crate) pcie_gen: Field<u8>,
     /// NVMe power saving; `safe` for disks that drop off the bus.
-    #[schemars(example = "safe")]
+    #[schemars(example = &"safe")]
     pub(crate) nvme_power: Field<NvmePower>,
     /// Lines for the end of `config.txt`, as they are.
-    #[schemars(example = ["dtparam=fan_temp0=55000"])]
-    pub(crate) config_txt: Field<Vec<Field<String>>>,
+    #[schemars(example = one("dtparam=fan_temp0=55000"))]
+    pub(crate) config_txt: Texts,
     /// Words for the end of the kernel command line.
-    #[schemars(example = ["panic=10"])]
-    pub(crate) kernel_words: Field<Vec<Field<String>>>,
+    #[schemars(example = one("panic=10"))]
+    pub(crate) kernel_words: Texts,
 }
 
 impl Default for Firmware {
@@ -173,7 +177,7 @@ pub(crate) struct Wifi {
     /// Two-letter country code: turns the radio on with that country's rules.
     /// Off by default: a node has a wire, and a radio is one more way in.
     #[serde(skip_serializing_if = "Field::is_absent")]
-    #[schemars(example = "DE")]
+    #[schemars(example = &"DE")]
     pub(crate) country: Field<String>,
 }
 
@@ -184,13 +188,15 @@ pub(crate) struct Wifi {
 pub(crate) struct Journal {
     /// Cap of the persistent journal: weeks of a quiet node, and no room to
     /// fill the disk when one is not quiet.
-    #[schemars(example = "512MiB")]
+    #[schemars(example = &"512MiB")]
     pub(crate) max: Field<String>,
 }
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { max: Field::of("512MiB".to_owned()) }
+        Self {
+            max: Field::of("512MiB".to_owned()),
+        }
     }
 }
 
@@ -200,24 +206,24 @@ impl Default for Journal {
 pub(crate) struct ExtraFile {
     /// Absolute path on the node; below `/boot/firmware` it goes to the FAT
     /// partition.
-    #[schemars(example = "/etc/motd")]
+    #[schemars(example = &"/etc/motd")]
     pub(crate) path: Field<String>,
     /// What it holds.
     #[serde(default)]
-    #[schemars(example = "Welcome.\n")]
+    #[schemars(example = &"Welcome.\n")]
     pub(crate) content: Field<String>,
     /// Or a file to take it from, relative to the profile.
     #[serde(default)]
-    #[schemars(example = "files/motd")]
+    #[schemars(example = &"files/motd")]
     pub(crate) source: Field<String>,
     /// Permissions, in octal; `0644` if left out: most configuration is no
     /// secret.
     #[serde(default)]
-    #[schemars(example = "0600")]
+    #[schemars(example = &"0644")]
     pub(crate) mode: Field<String>,
     /// Numeric user and group; `0:0`, root, if left out.
     #[serde(default)]
-    #[schemars(example = "1000:1000")]
+    #[schemars(example = &"1000:1000")]
     pub(crate) owner: Field<String>,
 }
 
@@ -227,15 +233,18 @@ pub(crate) struct ExtraFile {
 #[schemars(deny_unknown_fields)]
 pub(crate) struct Units {
     /// Started at boot. Full names.
-    #[schemars(example = ["fstrim.timer"])]
-    pub(crate) enable: Field<Vec<Field<String>>>,
+    #[schemars(example = one("fstrim.timer"))]
+    pub(crate) enable: Texts,
     /// Never started, whoever asks. Full names.
-    #[schemars(example = ["bluetooth.service"])]
-    pub(crate) mask: Field<Vec<Field<String>>>,
+    #[schemars(example = one("bluetooth.service"))]
+    pub(crate) mask: Texts,
 }
 
 impl Default for Units {
     fn default() -> Self {
-        Self { enable: Field::of_default(), mask: Field::of_default() }
+        Self {
+            enable: Field::of_default(),
+            mask: Field::of_default(),
+        }
     }
 }

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use toml::Spanned;
-
-use super::check::Checker;
-use super::field::Field;
-use super::names::is_domain;
-use super::problem::{Wrong, quoted};
+use crate::config::check::Checker;
+use crate::config::names::is_domain;
+use crate::config::problem::{Wrong, quoted};
+use crate::config::written;
 
 /// Longest name and value.
 const LONGEST: usize = 63;
@@ -15,23 +13,30 @@ const LONGEST: usize = 63;
 /// Labels in Kubernetes' own domains that a kubelet may set on its node and does
 /// not set itself (pkg/kubelet/apis/well_known_labels.go). With any other it
 /// refuses to start.
-const OWN: [&str; 2] = ["topology.kubernetes.io/region", "topology.kubernetes.io/zone"];
+const OWN: [&str; 2] = [
+    "topology.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
+];
 
 /// Domains below `kubernetes.io` that a kubelet may set any label of.
 const OPEN: [&str; 2] = ["kubelet.kubernetes.io", "node.kubernetes.io"];
 
 pub(crate) fn check(
-    labels: &Field<BTreeMap<Spanned<String>, Field<String>>>,
+    labels: &written::Labels,
     check: &mut Checker,
 ) -> Option<BTreeMap<String, String>> {
     let mut checked = Some(BTreeMap::new());
     for (written, value) in labels.get()? {
-        let key = key(written.get_ref()).map_err(|wrong| check.wrong(&written.span(), wrong)).ok();
+        let key = key(written.get_ref())
+            .map_err(|wrong| check.wrong(&written.span(), wrong))
+            .ok();
         let value = check.value(value, |value| self::value(value));
-        checked = checked.zip(key.zip(value)).map(|(mut labels, (key, value))| {
-            labels.insert(key, value);
-            labels
-        });
+        checked = checked
+            .zip(key.zip(value))
+            .map(|(mut labels, (key, value))| {
+                labels.insert(key, value);
+                labels
+            });
     }
     checked
 }
@@ -47,8 +52,10 @@ fn key(text: &str) -> Result<String, Wrong> {
         return Err(Wrong::new(message, hint));
     }
     if domain.is_some_and(is_reserved) && !OWN.contains(&text) {
-        let message = format!("the label `{text}` is Kubernetes' own: no node may give it to itself");
-        let hint = "use a label without a domain, or with one of yours; `kubectl label` sets this one";
+        let message =
+            format!("the label `{text}` is Kubernetes' own: no node may give it to itself");
+        let hint =
+            "use a label without a domain, or with one of yours; `kubectl label` sets this one";
         return Err(Wrong::new(message, hint));
     }
     Ok(text.to_owned())
@@ -59,19 +66,26 @@ fn value(text: &str) -> Result<String, Wrong> {
         return Ok(text.to_owned());
     }
     let message = format!("{} is not the value of a Kubernetes label", quoted(text));
-    Err(Wrong::new(message, "write letters, digits and inner `-`, `_` or `.`, at most 63"))
+    Err(Wrong::new(
+        message,
+        "write letters, digits and inner `-`, `_` or `.`, at most 63",
+    ))
 }
 
 fn is_reserved(domain: &str) -> bool {
     let within = |zone: &str| {
-        domain.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        domain
+            .strip_suffix(zone)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
     (within("kubernetes.io") || within("k8s.io")) && !OPEN.iter().any(|open| within(open))
 }
 
 fn is_word(text: &str) -> bool {
     (1..=LONGEST).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.ends_with(|c: char| c.is_ascii_alphanumeric())
 }
@@ -94,8 +108,19 @@ mod tests {
         }
         let longer = "a".repeat(64);
         for bad in [
-            "", "/", "a/", "/a", "a/b/c", "-a", "a-", "a b", "Example.org/a", &longer,
-            "node-role.kubernetes.io/worker", "kubernetes.io/hostname", "storage.k8s.io/x",
+            "",
+            "/",
+            "a/",
+            "/a",
+            "a/b/c",
+            "-a",
+            "a-",
+            "a b",
+            "Example.org/a",
+            &longer,
+            "node-role.kubernetes.io/worker",
+            "kubernetes.io/hostname",
+            "storage.k8s.io/x",
         ] {
             assert!(key(bad).is_err(), "{bad}");
         }

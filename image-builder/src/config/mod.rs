@@ -1,0 +1,33 @@
+//! Configuration: `cluster.toml` and `profiles/*.toml` become validated plans,
+//! or a list of everything that is wrong with them.
+//!
+//! Text becomes a TOML document (`document`), is held against the schema of the
+//! as-written types (`shape`, `written`), and then checked value by value
+//! (`cluster`, `profile`) into the types of [`crate::plan`]. Nothing stops at
+//! the first mistake. Only `files` touches the disk.
+
+mod check;
+mod cluster;
+mod document;
+mod field;
+mod files;
+mod load;
+mod names;
+mod nearest;
+mod problem;
+mod profile;
+mod schema;
+mod shape;
+mod size;
+mod ssh;
+#[cfg(test)]
+mod tests;
+mod workspace;
+mod written;
+
+pub use cluster::{ClusterFile, NodeEntry};
+pub use files::{Disk, Files};
+pub use load::{default_profiles_dir, load, load_from, parse_cluster, parse_profile};
+pub use problem::{Problem, Problems};
+pub use schema::{SchemaKind, schema};
+pub use workspace::{UnknownNode, Workspace};
