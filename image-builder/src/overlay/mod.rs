@@ -2,8 +2,36 @@
 //! boot and the root file system. Pure: rendered from a plan and a view of the
 //! base, compared and tested as text, applied by `bootfs` and `rootfs`.
 
+pub mod manifest;
+
+mod accounts;
+mod agent;
+mod block;
+mod cmdline;
+mod extra;
+mod firmware;
+mod locale;
+mod look;
+mod mounts;
+mod network;
+mod render;
+mod ssh;
+mod stock;
+mod system;
+mod table;
+mod text;
+mod units;
+mod users;
+
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt;
+
+pub use render::{Rendered, Request, render};
 
 /// Which file system a change belongs to. Paths in the boot file system are
 /// given without its mount point: `/config.txt`.
@@ -138,6 +166,27 @@ impl Overlay {
             secret: false,
         };
         self.set(part, path, change);
+    }
+
+    /// A directory.
+    pub fn dir(&mut self, part: Part, path: &str, mode: u16, owner: Owner) {
+        self.set(part, path, Change::Dir { mode, owner });
+    }
+
+    /// A symbolic link.
+    pub fn link(&mut self, part: Part, path: &str, target: &str) {
+        self.set(
+            part,
+            path,
+            Change::Symlink {
+                target: target.to_owned(),
+            },
+        );
+    }
+
+    /// Takes away what the base has at a path.
+    pub fn remove(&mut self, part: Part, path: &str) {
+        self.set(part, path, Change::Remove);
     }
 
     /// The change at a path, if there is one.

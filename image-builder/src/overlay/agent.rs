@@ -1,0 +1,52 @@
+//! The first-boot agent: its program, its unit and what it is told.
+
+use anyhow::{Result, ensure};
+use node_config::config::{Cluster, HostKey, Network, Node, VERSION};
+use node_config::{NodeConfig, paths};
+use uuid::Uuid;
+
+use super::render::Request;
+use super::{BaseView, Overlay, Owner, Part, network, units};
+
+/// Adds program and unit.
+pub(super) fn add(overlay: &mut Overlay, request: &Request<'_>, base: &dyn BaseView) -> Result<()> {
+    ensure!(!request.agent.is_empty(), "the agent's program is empty");
+    overlay.file(Part::Root, paths::AGENT, 0o755, request.agent);
+    let unit = format!("/etc/systemd/system/{}", paths::AGENT_UNIT);
+    overlay.file(Part::Root, &unit, 0o644, request.agent_unit);
+    overlay.dir(Part::Root, paths::STATE_DIR, 0o700, Owner::ROOT);
+    units::enable(overlay, base, paths::AGENT_UNIT)
+}
+
+/// Adds `node.toml`.
+pub(super) fn add_node_config(overlay: &mut Overlay, request: &Request<'_>, image_id: Uuid) {
+    let plan = request.plan;
+    let host_keys = request.keys.each().map(|key| HostKey {
+        path: format!("/etc/ssh/{}", key.file_name()),
+        public: key.public(),
+    });
+    let config = NodeConfig {
+        version: VERSION,
+        image_id,
+        cluster: Cluster {
+            name: plan.cluster.name.clone(),
+            id: plan.cluster.id,
+        },
+        node: Node {
+            name: plan.node.name.clone(),
+            role: plan.node.role,
+            labels: plan.node.labels.clone(),
+        },
+        network: Network {
+            interface: network::interface(plan).to_owned(),
+            mac: plan.node.mac.map(|mac| mac.to_string()),
+            address: plan.node.address,
+            gateway: plan.network.gateway,
+            dns: plan.network.dns.clone(),
+            search: plan.network.search.clone(),
+            ntp: plan.network.ntp.clone(),
+        },
+        host_keys: host_keys.into(),
+    };
+    overlay.file(Part::Root, paths::NODE_CONFIG, 0o644, config.render());
+}

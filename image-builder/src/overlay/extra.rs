@@ -1,0 +1,151 @@
+//! The profile's own files and units, checked against everything else: they are
+//! added last and may not silently win.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use node_config::paths;
+
+use crate::plan::{ExtraFile, NodePlan};
+
+use super::{BaseView, Change, Overlay, Owner, Part, is_normal, units};
+
+/// Adds the files.
+pub(super) fn add_files(overlay: &mut Overlay, plan: &NodePlan) -> Result<()> {
+    for ExtraFile {
+        path,
+        mode,
+        owner: (uid, gid),
+        content,
+    } in &plan.profile.files
+    {
+        ensure!(
+            is_normal(path),
+            "{path:?} is not an absolute path without `.` and `..`"
+        );
+        let (part, inner) = place(path);
+        ensure!(
+            inner != "/" && !inner.is_empty(),
+            "{path} is a directory, not a file"
+        );
+        if let Some(taken) = conflict(overlay, part, inner) {
+            bail!("{path} collides with what the image itself has at {taken}");
+        }
+        // Not for everyone to read, so it may hold a password: never shown.
+        let secret = mode & 0o004 == 0;
+        ensure!(
+            !(secret && part == Part::Boot),
+            "{path} cannot be kept from other users (mode {mode:04o}): the boot partition is FAT, \
+             which has no modes; use 0644, or a path elsewhere"
+        );
+        let change = Change::File {
+            mode: *mode,
+            owner: Owner {
+                uid: *uid,
+                gid: *gid,
+            },
+            content: content.clone(),
+            secret,
+        };
+        overlay.set(part, inner, change);
+    }
+    Ok(())
+}
+
+/// Enables and masks the units.
+pub(super) fn switch_units(
+    overlay: &mut Overlay,
+    plan: &NodePlan,
+    base: &dyn BaseView,
+) -> Result<()> {
+    for unit in &plan.profile.enable_units {
+        units::enable(overlay, base, unit).with_context(|| format!("enabling {unit}"))?;
+    }
+    for unit in &plan.profile.mask_units {
+        // What is masked for every node may be listed again.
+        if !units::is_masked(overlay, unit) {
+            units::mask(overlay, base, unit).with_context(|| format!("masking {unit}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// The file system a path of the running node belongs to, and the path in it.
+fn place(path: &str) -> (Part, &str) {
+    match path.strip_prefix(paths::BOOT_DIR) {
+        Some(inner) if inner.is_empty() || inner.starts_with('/') => (Part::Boot, inner),
+        _ => (Part::Root, path),
+    }
+}
+
+/// A change that the file would replace, or that it would be inside of. FAT
+/// knows no case: `/node.txt` there is `/NODE.txt`.
+fn conflict<'a>(overlay: &'a Overlay, part: Part, path: &str) -> Option<&'a str> {
+    let same = |a: &str, b: &str| match part {
+        Part::Boot => a.eq_ignore_ascii_case(b),
+        Part::Root => a == b,
+    };
+    let clash = |ours: &str, change: &Change| {
+        // Directories with either in them are shared, everything else is not.
+        let inside = |outer: &str, inner: &str| {
+            inner.as_bytes().get(outer.len()) == Some(&b'/')
+                && inner
+                    .get(..outer.len())
+                    .is_some_and(|head| same(head, outer))
+        };
+        same(ours, path)
+            || inside(path, ours)
+            || (inside(ours, path) && !matches!(change, Change::Dir { .. }))
+    };
+    overlay
+        .changes(part)
+        .find(|(ours, change)| clash(ours, change))
+        .map(|(ours, _)| ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conflicts() {
+        let mut overlay = Overlay::default();
+        overlay.file(Part::Boot, "/NODE.txt", 0o644, "");
+        overlay.file(Part::Root, "/etc/hosts", 0o644, "");
+        overlay.set(
+            Part::Root,
+            "/var/lib/imgbuild",
+            Change::Dir {
+                mode: 0o700,
+                owner: Owner::ROOT,
+            },
+        );
+        for (part, path, clashes) in [
+            (Part::Boot, "/node.TXT", true),
+            (Part::Boot, "/node.txt.bak", false),
+            (Part::Root, "/etc/hosts", true),
+            (Part::Root, "/etc/hosts/x", true),
+            (Part::Root, "/etc/hosts2", false),
+            (Part::Root, "/etc", true),
+            (Part::Root, "/etc/HOSTS", false),
+            (Part::Root, "/var/lib/imgbuild/x", false),
+            (Part::Root, "/var/lib/imgbuild", true),
+        ] {
+            assert_eq!(
+                conflict(&overlay, part, path).is_some(),
+                clashes,
+                "{part} {path}"
+            );
+        }
+    }
+
+    #[test]
+    fn paths_below_the_boot_mount_go_there() {
+        for (path, place_) in [
+            ("/boot/firmware/a.txt", (Part::Boot, "/a.txt")),
+            ("/boot/firmware", (Part::Boot, "")),
+            ("/boot/firmware-old", (Part::Root, "/boot/firmware-old")),
+            ("/etc/a", (Part::Root, "/etc/a")),
+        ] {
+            assert_eq!(place(path), place_);
+        }
+    }
+}

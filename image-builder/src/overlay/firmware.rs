@@ -1,0 +1,92 @@
+//! `config.txt`: what the Pi's firmware is told.
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::plan::{NodePlan, PageSize};
+
+use super::{BaseView, Overlay, Part, block};
+
+const CONFIG: &str = "/config.txt";
+
+/// The overlays that cut the radio off, the Pi 5's own first: whether the plain
+/// name is mapped to it depends on the age of the base's overlay map.
+const RADIO_OFF: [&str; 2] = ["disable-wifi-pi5", "disable-wifi"];
+
+/// Puts our settings at the end of `config.txt`. Where one is given twice the
+/// firmware takes the last, so the base's own lines need not be touched.
+pub(super) fn add(overlay: &mut Overlay, plan: &NodePlan, base: &dyn BaseView) -> Result<()> {
+    let stock = base.text(Part::Boot, CONFIG)?.unwrap_or_default();
+    let lines = settings(plan, base)?;
+    overlay.file(Part::Boot, CONFIG, 0o644, block::append(&stock, &lines));
+    Ok(())
+}
+
+fn settings(plan: &NodePlan, base: &dyn BaseView) -> Result<Vec<String>> {
+    let firmware = &plan.profile.firmware;
+    // A stock file ends in [all], an edited one may not; our lines are for any board.
+    let mut lines = vec!["[all]".to_owned()];
+    lines.extend(kernel(firmware.page_size, base)?);
+    if firmware.usb_max_current {
+        // On a supply that does not announce 5 A the USB ports get 600 mA in
+        // all and the firmware refuses to boot from them.
+        lines.push("usb_max_current_enable=1".into());
+    }
+    if let Some(generation) = firmware.pcie_gen {
+        lines.push(format!("dtparam=pciex1_gen={generation}"));
+    }
+    if plan.profile.wifi_country.is_none() {
+        lines.extend(radio_off(base)?);
+    }
+    for line in &firmware.config_txt {
+        ensure!(
+            !line.contains(['\n', '\r']),
+            "the profile's line {line:?} has a line break in it"
+        );
+        lines.push(line.clone());
+    }
+    Ok(lines)
+}
+
+/// The Pi 5 prefers the 16 KiB kernel and loads the other without a word where
+/// it is missing; so both are looked for.
+fn kernel(size: PageSize, base: &dyn BaseView) -> Result<Option<String>> {
+    let has = |name| {
+        base.kind(Part::Boot, name)
+            .map(|kind| kind.is_some())
+            .with_context(|| format!("looking for {name} in the base's boot file system"))
+    };
+    let (small, large) = (has("/kernel8.img")?, has("/kernel_2712.img")?);
+    match size {
+        // Not booted by the Pi's firmware at all: a base for QEMU.
+        _ if !small && !large => Ok(None),
+        PageSize::FourKib => {
+            ensure!(
+                small,
+                "the base has no kernel8.img, the kernel with 4 KiB pages"
+            );
+            Ok(Some("kernel=kernel8.img".into()))
+        }
+        PageSize::SixteenKib => {
+            ensure!(
+                large,
+                "the base has no kernel_2712.img, the kernel with 16 KiB pages"
+            );
+            Ok(None)
+        }
+    }
+}
+
+/// Off in the device tree, not by rfkill alone: the radio then draws no power,
+/// has no interface for anything to bring up, and no login complains that it is
+/// blocked until a country is set.
+fn radio_off(base: &dyn BaseView) -> Result<Option<String>> {
+    for name in RADIO_OFF {
+        if base
+            .kind(Part::Boot, &format!("/overlays/{name}.dtbo"))?
+            .is_some()
+        {
+            return Ok(Some(format!("dtoverlay={name}")));
+        }
+    }
+    Ok(None)
+}

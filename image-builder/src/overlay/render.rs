@@ -1,0 +1,104 @@
+//! The recipe: what a node adds to its base, in order.
+
+use anyhow::{Context as _, Result};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::identity::HostKeys;
+use crate::ids::NodeIds;
+use crate::plan::NodePlan;
+
+use super::{
+    BaseView, Change, Overlay, Part, agent, cmdline, extra, firmware, locale, manifest, mounts,
+    network, ssh, stock, system, text, users,
+};
+
+/// Everything an overlay is made from, the base aside.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The node, decided.
+    pub plan: &'a NodePlan,
+    /// Its derived ids.
+    pub ids: &'a NodeIds,
+    /// Its SSH host keys.
+    pub keys: &'a HostKeys,
+    /// The `firstboot-agent` program for the node.
+    pub agent: &'a [u8],
+    /// The agent's systemd unit.
+    pub agent_unit: &'a str,
+    /// sha256 of the base image, in hex.
+    pub base_digest: &'a str,
+}
+
+/// A rendered overlay and its name.
+#[derive(Debug, Clone)]
+pub struct Rendered {
+    /// The changes.
+    pub overlay: Overlay,
+    /// Equal for equal base and changes, within a cluster.
+    pub image_id: Uuid,
+}
+
+/// Renders the overlay of one node.
+///
+/// # Errors
+/// When the base cannot be read, lacks what the plan needs (a locale, a unit,
+/// the SSH server), or when two parts of the plan want the same path.
+pub fn render(request: &Request<'_>, base: &dyn BaseView) -> Result<Rendered> {
+    let Request { plan, ids, .. } = *request;
+    let overlay = &mut Overlay::default();
+
+    system::name_the_machine(overlay, plan, ids, base)?;
+    system::keep_the_journal(overlay, plan);
+    system::set_the_clock(overlay, plan);
+    locale::add(overlay, &plan.locale, base).context("setting language, time zone and keyboard")?;
+    users::add(overlay, plan, base).context("adding the users")?;
+    ssh::add(overlay, request, base).context("setting up SSH")?;
+    network::add(overlay, plan, ids, base).context("setting up the network")?;
+    mounts::add(overlay, ids, base)?;
+    firmware::add(overlay, plan, base).context("editing config.txt")?;
+    cmdline::add(overlay, plan, ids, base).context("editing cmdline.txt")?;
+    stock::switch_off(overlay, base).context("switching the stock first boot off")?;
+    agent::add(overlay, request, base).context("adding the first-boot agent")?;
+
+    // These documents carry the image id, and the id names them too: it is
+    // taken with nil in its own place.
+    carry_id(overlay, request, Uuid::nil());
+    extra::add_files(overlay, plan).context("adding the profile's files")?;
+    extra::switch_units(overlay, plan, base).context("switching the profile's units")?;
+    let image_id = image_id(request, overlay);
+    carry_id(overlay, request, image_id);
+
+    Ok(Rendered {
+        overlay: std::mem::take(overlay),
+        image_id,
+    })
+}
+
+fn carry_id(overlay: &mut Overlay, request: &Request<'_>, image_id: Uuid) {
+    agent::add_node_config(overlay, request, image_id);
+    manifest::add(overlay, request, image_id);
+}
+
+/// Name-based (UUID version 5) in the cluster's name space.
+fn image_id(request: &Request<'_>, overlay: &Overlay) -> Uuid {
+    let mut hash = Sha256::new();
+    // Every field with its length, so that no two overlays read the same.
+    let mut field = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_be_bytes());
+        hash.update(bytes);
+    };
+    field(request.base_digest.as_bytes());
+    for part in [Part::Boot, Part::Root] {
+        for (path, change) in overlay.changes(part) {
+            field(part.to_string().as_bytes());
+            field(path.as_bytes());
+            field(change.to_string().as_bytes());
+            if let Change::File { content, .. } = change {
+                field(content);
+            }
+        }
+    }
+    let name = format!("imgbuild/1/image/{}", text::hex(&hash.finalize()));
+    Uuid::new_v5(&request.plan.cluster.id, name.as_bytes())
+}
