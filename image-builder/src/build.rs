@@ -1,0 +1,149 @@
+//! From a plan to an image file: the whole build, in order.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use uuid::Uuid;
+
+use crate::compose::{Recipe, compose};
+use crate::identity::{self, HostKeys};
+use crate::ids::NodeIds;
+use crate::overlay::{self, Request};
+use crate::plan::NodePlan;
+use crate::progress::Progress;
+use crate::rootfs::grow;
+use crate::sink::{ImageFile, Written};
+use crate::source::{self, Cache};
+use crate::view::ImageView;
+
+/// The agent's unit, which lies with the agent's sources.
+const AGENT_UNIT: &str = include_str!("../../firstboot-agent/firstboot-agent.service");
+
+/// ELF: 64-bit, little-endian, `EM_AARCH64` (elf(5)).
+const EM_AARCH64: u16 = 183;
+
+/// What to build, and from what.
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    /// The node.
+    pub plan: &'a NodePlan,
+    /// Where the cluster's secrets are kept.
+    pub secrets: &'a Path,
+    /// A base image to use in place of the profile's.
+    pub base: Option<&'a Path>,
+    /// The first-boot agent for the node.
+    pub agent: &'a Path,
+    /// The cache.
+    pub cache: &'a Cache,
+    /// Where the image goes.
+    pub output: &'a Path,
+    /// Replace an image that is there.
+    pub replace: bool,
+    /// The time of every change, in seconds since 1970; without it the time the
+    /// base was last written.
+    pub epoch: Option<i64>,
+}
+
+/// What was built.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// Names the image's content.
+    pub image_id: Uuid,
+    /// Its size, and what of it is data.
+    pub written: Written,
+    /// `known_hosts` with the node's keys, beside the image.
+    pub known_hosts: PathBuf,
+    /// A snippet for `ssh -F` or `Include`, beside the image.
+    pub ssh_config: PathBuf,
+}
+
+/// Builds a node's image.
+///
+/// # Errors
+/// When a program or the agent is missing, the base cannot be used, the plan
+/// does not fit it, or the output cannot be written. No image is made then.
+pub fn build(job: Job<'_>, progress: &mut dyn Progress) -> anyhow::Result<Built> {
+    let output = ImageFile::new(job.output, job.replace)?;
+    grow::check_tools()?;
+    let agent = read_agent(job.agent)?;
+    let base = source::open(&job.plan.profile.base, job.base, job.cache, progress)?;
+    let ids = NodeIds::derive(job.plan.cluster.id, &job.plan.node.name);
+    let keys = HostKeys::load_or_create(job.secrets, &job.plan.node.name)?;
+
+    let view = ImageView::open(base.boot.clone(), base.root.clone())?;
+    let request = Request {
+        plan: job.plan,
+        ids: &ids,
+        keys: &keys,
+        agent: &agent,
+        agent_unit: AGENT_UNIT,
+        base_digest: &base.digest,
+    };
+    let rendered =
+        overlay::render(&request, &view).context("planning what the node adds to its base")?;
+
+    let epoch = job.epoch.unwrap_or_else(|| base.superblock.written());
+    let recipe = Recipe {
+        base: &base,
+        overlay: &rendered.overlay,
+        ids,
+        disk: job.plan.profile.disk,
+        epoch,
+    };
+    let disk = compose(recipe, job.cache, output.dir(), progress)?;
+    let written = output.write(&disk, progress)?;
+
+    let known_hosts = job.output.with_extension("known_hosts");
+    let ssh_config = job.output.with_extension("ssh_config");
+    let peer = job.plan.peer();
+    put(&known_hosts, &identity::known_hosts([(&peer, &keys)]))?;
+    let absolute = fs::canonicalize(&known_hosts)
+        .with_context(|| format!("finding {}", known_hosts.display()))?;
+    put(
+        &ssh_config,
+        &identity::ssh_config([&peer], &job.plan.users[0].name, &absolute),
+    )?;
+    Ok(Built {
+        image_id: rendered.image_id,
+        written,
+        known_hosts,
+        ssh_config,
+    })
+}
+
+/// The agent for a node, checked to be a program for its processor.
+fn read_agent(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let context = || format!("reading the first-boot agent {}", path.display());
+    let program = fs::read(path).with_context(context)?;
+    match program[..] {
+        [0x7f, b'E', b'L', b'F', 2, 1, ..]
+            if program.get(18..20) == Some(&EM_AARCH64.to_le_bytes()) =>
+        {
+            Ok(program)
+        }
+        _ => bail!(
+            "{} is not a program for 64-bit ARM; build it with `make build`",
+            path.display()
+        ),
+    }
+}
+
+/// Writes a small text file beside its name, then renames it.
+fn put(path: &Path, text: &str) -> anyhow::Result<()> {
+    let dir = path
+        .parent()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let write = || -> anyhow::Result<()> {
+        let mut file = tempfile::Builder::new()
+            .permissions(fs::Permissions::from_mode(0o644))
+            .tempfile_in(dir)?;
+        file.write_all(text.as_bytes())?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("writing {}", path.display()))
+}

@@ -1,0 +1,144 @@
+//! `imgbuild build`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+use super::Global;
+use super::terminal::{Terminal, print_json};
+use crate::build::{self, Job};
+use crate::config::Workspace;
+use crate::plan::Size;
+
+/// Arguments of `imgbuild build`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The nodes to build.
+    #[arg(required_unless_present = "all")]
+    nodes: Vec<String>,
+    /// Build every node of the cluster.
+    #[arg(long, conflicts_with = "nodes")]
+    all: bool,
+    /// Where the image goes, for a single node [default: out/NODE.img].
+    #[arg(long, short, value_name = "FILE", conflicts_with = "all")]
+    output: Option<PathBuf>,
+    /// Replace an image that is there.
+    #[arg(long)]
+    force: bool,
+    /// A base image to use in place of the profile's; its sha256 must be the
+    /// one the profile pins.
+    #[arg(long, value_name = "FILE")]
+    base: Option<PathBuf>,
+    /// The first-boot agent for the node [default: firstboot-agent beside this
+    /// program].
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "IMGBUILD_AGENT",
+        hide_env_values = true
+    )]
+    agent: Option<PathBuf>,
+    /// Print what was built as JSON on stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
+    let workspace = global.workspace()?;
+    let nodes: Vec<&str> = match args.all {
+        true => workspace.node_names().collect(),
+        false => args.nodes.iter().map(String::as_str).collect(),
+    };
+    if args.output.is_some() && nodes.len() > 1 {
+        bail!(
+            "--output names one image, and {} nodes were asked for",
+            nodes.len()
+        );
+    }
+    let plans = nodes
+        .iter()
+        .map(|node| workspace.plan(node))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut terminal = Terminal::new()?;
+    let mut built = Vec::new();
+    for plan in &plans {
+        let output = args
+            .output
+            .clone()
+            .unwrap_or_else(|| default_output(&plan.node.name));
+        let job = Job {
+            plan,
+            secrets: &secrets(&workspace),
+            base: args.base.as_deref(),
+            agent: &agent(args.agent.as_deref())?,
+            cache: &global.cache()?,
+            output: &output,
+            replace: args.force,
+            epoch: epoch()?,
+        };
+        let result = build::build(job, &mut terminal)?;
+        terminal.finish();
+        eprintln!(
+            "{}: {} of data on a disk of {}, image {}\n  log in with: ssh -F {} {}",
+            output.display(),
+            Size(result.written.copied.next_multiple_of(Size::MIB)),
+            Size(result.written.len),
+            result.image_id,
+            result.ssh_config.display(),
+            plan.node.name,
+        );
+        built.push(serde_json::json!({
+            "node": plan.node.name,
+            "image": output,
+            "image_id": result.image_id,
+            "bytes": result.written.len,
+            "data_bytes": result.written.copied,
+            "known_hosts": result.known_hosts,
+            "ssh_config": result.ssh_config,
+        }));
+    }
+    if args.json {
+        print_json(&built)
+    } else {
+        Ok(())
+    }
+}
+
+/// Where a node's image goes unless the user says otherwise.
+pub(super) fn default_output(node: &str) -> PathBuf {
+    Path::new("out").join(format!("{node}.img"))
+}
+
+/// Where a cluster's secrets are kept.
+fn secrets(workspace: &Workspace) -> PathBuf {
+    workspace.cluster_dir().join("secrets")
+}
+
+fn agent(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(agent) = given {
+        return Ok(agent.to_path_buf());
+    }
+    let this = std::env::current_exe().context("finding this program's directory")?;
+    let agent = this.with_file_name("firstboot-agent");
+    if !agent.is_file() {
+        bail!(
+            "there is no first-boot agent at {}; run `make build`, or name one with --agent",
+            agent.display()
+        );
+    }
+    Ok(agent)
+}
+
+/// `SOURCE_DATE_EPOCH` (reproducible-builds.org specification).
+fn epoch() -> anyhow::Result<Option<i64>> {
+    match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) => {
+            let seconds: u32 = text.trim().parse().with_context(|| {
+                format!("SOURCE_DATE_EPOCH is {text:?}; it must be seconds since 1970, a number below 2^32")
+            })?;
+            Ok(Some(seconds.into()))
+        }
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(error) => Err(error).context("reading SOURCE_DATE_EPOCH"),
+    }
+}

@@ -1,0 +1,69 @@
+//! `imgbuild inspect`.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use clap::Subcommand;
+
+use super::terminal::{print_json, print_text};
+use crate::inspect::{self, Image};
+use crate::io::Region;
+
+/// Arguments of `imgbuild inspect`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The image: one of ours, or any base.
+    image: PathBuf,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List a directory, or show one file's entry.
+    Ls {
+        /// An absolute path; below /boot/firmware it is the boot partition's.
+        #[arg(default_value = "/")]
+        path: String,
+    },
+    /// Print a file.
+    Cat {
+        /// As for `ls`.
+        path: String,
+    },
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let name = args.image.display();
+    let open = || -> anyhow::Result<Image> {
+        let file = File::open(&args.image).map_err(crate::source::BaseError::Open)?;
+        Image::open(Region::whole(Arc::new(file))?)
+    };
+    let image = open().with_context(|| format!("looking into {name}"))?;
+    match &args.action {
+        None if args.json => print_json(&image.summary()?),
+        None => print_text(inspect::text::summary(
+            &args.image.display().to_string(),
+            &image.summary()?,
+        )),
+        Some(Action::Ls { path }) => {
+            let Some(rows) = image.ls(path)? else {
+                bail!("{name} has no {path}")
+            };
+            if args.json {
+                print_json(&rows)
+            } else {
+                print_text(inspect::text::listing(&rows))
+            }
+        }
+        Some(Action::Cat { path }) => match image.cat(path)? {
+            Some(content) => print_text(content),
+            None => bail!("{name} has no {path}"),
+        },
+    }
+}

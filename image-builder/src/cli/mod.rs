@@ -1,0 +1,94 @@
+//! The command line: one file per subcommand, which turns arguments into a
+//! request and its result into words. Data goes to stdout, talk to stderr.
+
+mod build;
+mod check;
+mod exit;
+mod inspect;
+mod schema;
+mod terminal;
+mod r#try;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Workspace};
+use crate::source::Cache;
+
+/// Composes Raspberry Pi 5 node images that boot from an SSD.
+#[derive(Debug, Parser)]
+#[command(name = "imgbuild", version, after_help = exit::HELP)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where things are.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// The cluster file.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "cluster/cluster.toml"
+    )]
+    cluster: PathBuf,
+    /// Where profiles are [default: `profiles` beside the cluster file's folder].
+    #[arg(long, global = true, value_name = "DIR")]
+    profiles: Option<PathBuf>,
+    /// Where unpacked bases are kept [default: $IMGBUILD_CACHE or ~/.cache/imgbuild].
+    #[arg(long, global = true, value_name = "DIR")]
+    cache: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Read the cluster file and its profiles, and report every problem.
+    Check(check::Args),
+    /// Print the JSON schema of a configuration file, for editors.
+    Schema(schema::Args),
+    /// Compose a node's image.
+    Build(build::Args),
+    /// Boot a scratch copy of an image in QEMU and follow its first boot.
+    Try(r#try::Args),
+    /// Look into an image; nothing is mounted or written.
+    Inspect(inspect::Args),
+}
+
+/// Runs the command, prints the error if it fails, and says how it ended.
+pub fn run(cli: Cli) -> ExitCode {
+    let global = &cli.global;
+    let result = match &cli.command {
+        Command::Check(args) => check::run(global, args),
+        Command::Schema(args) => schema::run(args),
+        Command::Build(args) => build::run(global, args),
+        Command::Try(args) => r#try::run(global, args),
+        Command::Inspect(args) => inspect::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::report(&error),
+    }
+}
+
+impl Global {
+    fn workspace(&self) -> Result<Workspace, config::Problems> {
+        let beside = || match self.cluster.parent() {
+            Some(dir) if !dir.as_os_str().is_empty() => dir.join("../profiles"),
+            _ => PathBuf::from("../profiles"),
+        };
+        config::load(&self.cluster, &self.profiles.clone().unwrap_or_else(beside))
+    }
+
+    fn cache(&self) -> anyhow::Result<Cache> {
+        match &self.cache {
+            Some(dir) => Ok(Cache::new(dir)),
+            None => Cache::of_user(),
+        }
+    }
+}

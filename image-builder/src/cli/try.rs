@@ -1,0 +1,270 @@
+//! `imgbuild try`.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use node_config::report::Outcome;
+use node_config::{ConsoleLine, NodeConfig, paths};
+
+use super::Global;
+use super::build::default_output;
+use super::terminal::{Interrupts, print_json, print_text};
+use crate::io::Region;
+use crate::overlay::{BaseView as _, Part};
+use crate::qemu::console::Event;
+use crate::qemu::{self, DiskBus, Guest, Kernel, Machine, Ssh, Waited};
+use crate::source::find_partitions;
+use crate::view::ImageView;
+
+/// Arguments of `imgbuild try`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// An image file, or a node whose image is in out/.
+    #[arg(value_name = "NODE|IMAGE")]
+    what: String,
+    /// How the disk is attached.
+    #[arg(long, value_enum, default_value = "virtio")]
+    disk: DiskBus,
+    /// Seconds until the boot counts as failed.
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    timeout: u64,
+    /// The port on 127.0.0.1 that reaches the node's ssh [default: any free].
+    #[arg(
+        long,
+        default_value_t = 0,
+        hide_default_value = true,
+        value_name = "PORT"
+    )]
+    ssh_port: u16,
+    /// After the report, run this command on the node over ssh and print what
+    /// it prints.
+    #[arg(long, value_name = "COMMAND")]
+    run: Option<String>,
+    /// The private key for --run.
+    #[arg(long, short, value_name = "FILE")]
+    identity: Option<PathBuf>,
+    /// Leave the machine running after the report, until Ctrl-C.
+    #[arg(long)]
+    keep: bool,
+    /// Show the node's console on stderr.
+    #[arg(long)]
+    console: bool,
+    /// Print the result as JSON on stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The node did not report that its first boot is done.
+#[derive(Debug, thiserror::Error)]
+#[error("{node} did not come up: {why}\n  its console is in {}", log.display())]
+pub(super) struct NotUp {
+    node: String,
+    why: String,
+    log: PathBuf,
+}
+
+pub(super) fn run(_: &Global, args: &Args) -> anyhow::Result<()> {
+    qemu::check_tools()?;
+    let interrupts = Interrupts::listen()?;
+    let image = find_image(&args.what)?;
+    let (kernel, node, user) =
+        read_image(&image).with_context(|| format!("reading the image {}", image.display()))?;
+    let dir = tempfile::Builder::new()
+        .prefix("imgbuild-try-")
+        .tempdir()
+        .context("making a scratch directory")?;
+    let machine = Machine {
+        image: &image,
+        bus: args.disk,
+        kernel: &kernel,
+        node: &node,
+        ssh_port: args.ssh_port,
+        dir: dir.path(),
+    };
+    let begun = Instant::now();
+    let mut guest = machine.start()?;
+    if args.console {
+        guest.echo();
+    }
+    eprintln!(
+        "{}: booting {} in QEMU, ssh on 127.0.0.1:{}",
+        node.node.name,
+        image.display(),
+        guest.ssh_port()
+    );
+    let deadline = begun + Duration::from_secs(args.timeout);
+    let result = follow(&mut guest, &node.node.name, deadline, &interrupts).and_then(|stages| {
+        Ok((
+            stages,
+            log_in(args, &guest, &image, &node.node.name, &user)?,
+        ))
+    });
+    let (stages, output) = match result {
+        Ok(done) => done,
+        Err(error) => {
+            // What happened is in the console's log: it outlives the scratch.
+            let _ = dir.keep();
+            return Err(error);
+        }
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    eprintln!("{}: first boot done in {seconds:.0} s", node.node.name);
+    if args.json {
+        print_json(&serde_json::json!({
+            "node": node.node.name, "image_id": node.image_id, "seconds": seconds, "stages": stages, "run": output,
+        }))?;
+    } else if let Some(output) = output {
+        print_text(output)?;
+    }
+    if args.keep {
+        keep(&mut guest, &interrupts)
+    } else {
+        Ok(())
+    }
+}
+
+fn find_image(what: &str) -> anyhow::Result<PathBuf> {
+    let candidates = [PathBuf::from(what), default_output(what)];
+    match candidates.iter().find(|path| path.is_file()) {
+        Some(path) => Ok(path.clone()),
+        None => bail!(
+            "there is no image {what}, and no {}; run `imgbuild build {what}`",
+            candidates[1].display()
+        ),
+    }
+}
+
+/// The kernel to boot, what the node was told, and its first user.
+fn read_image(image: &Path) -> anyhow::Result<(Kernel, NodeConfig, String)> {
+    let parts = find_partitions(&Region::whole(std::sync::Arc::new(std::fs::File::open(
+        image,
+    )?))?)?;
+    let view = ImageView::open(parts.boot, parts.root)?;
+    let text = |path: &str| -> anyhow::Result<String> {
+        let bytes = view
+            .read(Part::Root, path)?
+            .with_context(|| format!("it has no {path}: not a node's image"))?;
+        String::from_utf8(bytes).with_context(|| format!("{path} is not text"))
+    };
+    let node = NodeConfig::parse(&text(paths::NODE_CONFIG)?)?;
+    let passwd = text("/etc/passwd")?;
+    let user = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1) == Some("1000")).then(|| name.to_owned())
+    });
+    Ok((
+        Kernel::of(&view)?,
+        node,
+        user.context("it has no user with uid 1000")?,
+    ))
+}
+
+/// Follows the console to the agent's last word; gives the stages' reports.
+fn follow(
+    guest: &mut Guest,
+    name: &str,
+    deadline: Instant,
+    interrupts: &Interrupts,
+) -> anyhow::Result<Vec<serde_json::Value>> {
+    let begun = Instant::now();
+    let mut stages: Vec<serde_json::Value> = Vec::new();
+    let mut last = "nothing was heard of its agent".to_owned();
+    let not_up = |guest: &Guest, why: String| NotUp {
+        node: name.to_owned(),
+        why,
+        log: guest.log().to_path_buf(),
+    };
+    loop {
+        interrupts.check()?;
+        if Instant::now() >= deadline {
+            return Err(not_up(guest, format!("no report in time; {last}")).into());
+        }
+        let events = match guest.wait(Duration::from_millis(300))? {
+            Waited::Events(events) => events,
+            Waited::Nothing => continue,
+            Waited::Ended(words) => return Err(not_up(guest, words).into()),
+        };
+        for event in events {
+            match event {
+                Event::Agent(ConsoleLine::AllDone { node }) if node == name => return Ok(stages),
+                Event::Agent(ConsoleLine::Stage {
+                    node,
+                    number,
+                    total,
+                    stage,
+                    outcome,
+                    message,
+                }) if node == name => {
+                    let seconds = begun.elapsed().as_secs_f64();
+                    eprintln!(
+                        "{name}: {seconds:>4.0} s  {number}/{total} {stage} {outcome}  {message}"
+                    );
+                    last = format!("{stage} is {outcome}: {message}");
+                    if outcome == Outcome::Failed {
+                        return Err(not_up(guest, last).into());
+                    }
+                    if outcome == Outcome::Done {
+                        stages.push(serde_json::json!({ "stage": stage, "seconds": seconds, "message": message }));
+                    }
+                }
+                Event::Agent(_) | Event::Login => {}
+                Event::Dead(row) => return Err(not_up(guest, row).into()),
+            }
+        }
+    }
+}
+
+/// Runs the user's command over ssh, if there is one.
+fn log_in(
+    args: &Args,
+    guest: &Guest,
+    image: &Path,
+    name: &str,
+    user: &str,
+) -> anyhow::Result<Option<String>> {
+    let ssh = Ssh {
+        port: guest.ssh_port(),
+        host: name.to_owned(),
+        user: user.to_owned(),
+        identity: args.identity.clone(),
+        known_hosts: image.with_extension("known_hosts"),
+    };
+    if args.keep {
+        eprintln!("{name}: {}", ssh.command_line());
+    }
+    let Some(command) = &args.run else {
+        return Ok(None);
+    };
+    let failed = |why: String| NotUp {
+        node: name.to_owned(),
+        why,
+        log: guest.log().to_path_buf(),
+    };
+    ssh.wait(Duration::from_secs(60))
+        .map_err(|error| failed(error.to_string()))?;
+    let output = ssh.run(command)?;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr);
+        return Err(failed(format!(
+            "`{command}` ended with {}: {}",
+            output.status,
+            words.trim_end()
+        ))
+        .into());
+    }
+    Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned()))
+}
+
+/// Keeps the guest's console drained until Ctrl-C or its end.
+fn keep(guest: &mut Guest, interrupts: &Interrupts) -> anyhow::Result<()> {
+    eprintln!("the machine stays up; Ctrl-C ends it");
+    while interrupts.check().is_ok() {
+        if let Waited::Ended(words) = guest.wait(Duration::from_millis(300))? {
+            eprintln!("{words}");
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,225 @@
+//! Booting a scratch copy of an image in QEMU's `virt` machine, and following
+//! its console until the agent's report.
+//!
+//! Not a Raspberry Pi: the Pi's firmware, its device tree and its kernel are
+//! not exercised. What is: the root file system, its units, the network
+//! settings and the agent, on the base's own kernel where that is Debian's.
+
+pub mod console;
+mod guest;
+mod kernel;
+mod ssh;
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, bail};
+use node_config::NodeConfig;
+
+pub use guest::{Guest, Waited};
+pub use kernel::Kernel;
+pub use ssh::Ssh;
+
+use crate::cmd::{Cmd, CmdError};
+
+const QEMU: &str = "qemu-system-aarch64";
+const HINT: &str = "install QEMU (Debian: `sudo apt install qemu-system-arm qemu-utils`, macOS: `brew install qemu`)";
+
+/// An Ethernet address in the range QEMU uses, for nodes that match by name.
+const ANY_MAC: &str = "52:54:00:12:34:56";
+
+/// How the image's disk is attached: what the node will have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum DiskBus {
+    /// Paravirtual: fastest.
+    Virtio,
+    /// As an NVMe SSD.
+    Nvme,
+    /// As a USB SSD (bulk-only storage).
+    Usb,
+}
+
+/// A machine to start.
+#[derive(Debug)]
+pub struct Machine<'a> {
+    /// The image; never written.
+    pub image: &'a Path,
+    /// How its disk is attached.
+    pub bus: DiskBus,
+    /// Kernel, initial RAM disk and command line.
+    pub kernel: &'a Kernel,
+    /// What the node was told: its address decides the virtual network.
+    pub node: &'a NodeConfig,
+    /// Where ssh is forwarded from, on 127.0.0.1; 0 for any free port.
+    pub ssh_port: u16,
+    /// A directory for the scratch disk, the kernel and the console's log.
+    pub dir: &'a Path,
+}
+
+impl Machine<'_> {
+    /// Starts the machine. Its serial console is the child's stdout.
+    ///
+    /// # Errors
+    /// When QEMU is missing or the scratch disk cannot be made.
+    pub fn start(&self) -> anyhow::Result<Guest> {
+        let port = match self.ssh_port {
+            0 => free_port().context("finding a free port for ssh")?,
+            port => port,
+        };
+        let disk = self.scratch_disk()?;
+        let kernel = self.kernel.write(self.dir)?;
+        let mut command = Command::new(QEMU);
+        command
+            .args(["-M", "virt", "-smp", "2", "-m", "1G"])
+            .args(processor());
+        command.args([
+            "-nodefaults",
+            "-display",
+            "none",
+            "-monitor",
+            "none",
+            "-serial",
+            "stdio",
+        ]);
+        command
+            .arg("-kernel")
+            .arg(&kernel.image)
+            .arg("-initrd")
+            .arg(&kernel.initrd);
+        command.args(["-append", &self.kernel.command_line]);
+        command
+            .args(self.disk_arguments(&disk))
+            .args(self.network_arguments(port)?);
+        let child = spawn(&mut command)?;
+        Guest::new(child, port, self.dir.join("console.log"))
+    }
+
+    /// A copy-on-write layer over the image: `qcow2`, for it grows with what
+    /// the guest writes.
+    fn scratch_disk(&self) -> anyhow::Result<PathBuf> {
+        let disk = self.dir.join("scratch.qcow2");
+        let image = std::fs::canonicalize(self.image)
+            .with_context(|| format!("opening the image {}", self.image.display()))?;
+        Cmd::new("qemu-img", HINT)
+            .arg("create")
+            .arg("-q")
+            .arg("-f")
+            .arg("qcow2")
+            .arg("-F")
+            .arg("raw")
+            .arg("-b")
+            .arg(image)
+            .arg(&disk)
+            .run(&[0])?;
+        Ok(disk)
+    }
+
+    fn disk_arguments(&self, disk: &Path) -> Vec<String> {
+        // A scratch disk need not survive the host's power cut.
+        let drive = format!(
+            "if=none,id=ssd,format=qcow2,cache=unsafe,file={}",
+            comma_safe(disk)
+        );
+        let devices: &[&str] = match self.bus {
+            DiskBus::Virtio => &["virtio-blk-pci,drive=ssd"],
+            DiskBus::Nvme => &["nvme,serial=imgbuild,drive=ssd"],
+            DiskBus::Usb => &["qemu-xhci", "usb-storage,drive=ssd"],
+        };
+        let devices = devices
+            .iter()
+            .flat_map(|device| ["-device".into(), (*device).into()]);
+        ["-drive".into(), drive]
+            .into_iter()
+            .chain(devices)
+            .collect()
+    }
+
+    /// A network inside QEMU with the node's own subnet, its gateway answered
+    /// by QEMU, and no way out (`restrict`).
+    fn network_arguments(&self, port: u16) -> anyhow::Result<Vec<String>> {
+        let network = &self.node.network;
+        let (address, subnet) = (network.address, network.address.trunc());
+        let gateway = network.gateway;
+        // QEMU wants an address of its own for DNS; one that nobody has.
+        let taken = [address.addr(), gateway];
+        let dns = subnet.hosts().find(|host| !taken.contains(host));
+        let Some(dns) = dns else {
+            bail!("{subnet} is too small for a virtual network")
+        };
+        let ssh = (Ipv4Addr::LOCALHOST, address.addr());
+        let user = format!(
+            "user,id=lan,restrict=on,ipv6=off,net={subnet},host={gateway},dns={dns},dhcpstart={},\
+             hostfwd=tcp:{}:{port}-{}:22",
+            address.addr(),
+            ssh.0,
+            ssh.1,
+        );
+        let card = format!(
+            "virtio-net-pci,netdev=lan,mac={},romfile=",
+            network.mac.as_deref().unwrap_or(ANY_MAC)
+        );
+        Ok(vec!["-netdev".into(), user, "-device".into(), card])
+    }
+}
+
+/// Whether the programs are there.
+///
+/// # Errors
+/// When one is missing; the message says how to install it.
+pub fn check_tools() -> Result<(), CmdError> {
+    for program in [QEMU, "qemu-img"] {
+        Cmd::new(program, HINT).arg("--version").run(&[0])?;
+    }
+    Ok(())
+}
+
+/// The processor: the host's own on arm64 with KVM; else every feature of
+/// QEMU's but those that cost an emulator most (facts: 49 against 83 CPU
+/// seconds a boot).
+fn processor() -> [&'static str; 4] {
+    if cfg!(target_arch = "aarch64")
+        && std::fs::File::options()
+            .write(true)
+            .open("/dev/kvm")
+            .is_ok()
+    {
+        ["-accel", "kvm", "-cpu", "host"]
+    } else {
+        [
+            "-accel",
+            "tcg,thread=multi",
+            "-cpu",
+            "max,pauth=off,sve=off,sme=off",
+        ]
+    }
+}
+
+fn spawn(command: &mut Command) -> anyhow::Result<Child> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => CmdError::Missing {
+                program: QEMU.into(),
+                hint: HINT,
+            }
+            .into(),
+            _ => anyhow::Error::from(error).context(format!("starting {QEMU}")),
+        })
+}
+
+/// A port nobody listens on now. Another program may take it before QEMU does;
+/// QEMU says so then.
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port())
+}
+
+/// In QEMU's option lists a comma is doubled.
+fn comma_safe(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
+}
