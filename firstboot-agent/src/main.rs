@@ -1,1 +1,87 @@
-fn main(){}
+//! Runs on a new node's first boot: looks whether what the image baked in is
+//! really so, waits for what takes time, and reports.
+//!
+//! | exit code | meaning |
+//! | --- | --- |
+//! | 0 | every stage is done, now or on an earlier boot |
+//! | 1 | a stage gave up; `report.json` says which and why; the next boot tries again |
+//! | 64 | wrong arguments |
+//! | 78 | `node.toml` is missing or not a node's configuration; nothing was done |
+
+mod journal;
+mod run;
+mod stages;
+mod status;
+mod system;
+#[cfg(test)]
+mod tests;
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use node_config::config::ConfigError;
+use node_config::{NodeConfig, paths};
+
+use crate::run::End;
+use crate::system::host::Host;
+use crate::system::{System, SystemError};
+
+/// Codes of sysexits.h where it has one, as systemd names them.
+mod exit {
+    pub(crate) const GAVE_UP: u8 = 1;
+    pub(crate) const USAGE: u8 = 64;
+    pub(crate) const CONFIG: u8 = 78;
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
+    match &arguments[..] {
+        [] => first_boot(&Host::new("/")),
+        [flag] if flag == "--version" => {
+            print(&format!("firstboot-agent {}", env!("CARGO_PKG_VERSION")))
+        }
+        _ => complain("usage: firstboot-agent [--version]", exit::USAGE),
+    }
+}
+
+fn first_boot(sys: &dyn System) -> ExitCode {
+    let node = match read_config(sys) {
+        Ok(node) => node,
+        Err(error) => return complain(&error.to_string(), exit::CONFIG),
+    };
+    match run::run(&node, stages::ALL, sys) {
+        End::Done | End::WasDone => ExitCode::SUCCESS,
+        End::Failed => ExitCode::from(exit::GAVE_UP),
+    }
+}
+
+/// Why there is nothing to go by.
+#[derive(Debug, thiserror::Error)]
+enum NoConfig {
+    #[error("{path} is missing: this image was made for no node; build it with `imgbuild build NODE`", path = paths::NODE_CONFIG)]
+    Missing,
+    #[error(transparent)]
+    Unreadable(#[from] SystemError),
+    #[error("{path}: {0}", path = paths::NODE_CONFIG)]
+    Invalid(#[from] ConfigError),
+}
+
+fn read_config(sys: &dyn System) -> Result<NodeConfig, NoConfig> {
+    let text = sys.read(paths::NODE_CONFIG)?.ok_or(NoConfig::Missing)?;
+    Ok(NodeConfig::parse(&String::from_utf8_lossy(&text))?)
+}
+
+fn print(text: &str) -> ExitCode {
+    match writeln!(io::stdout(), "{text}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn complain(text: &str, code: u8) -> ExitCode {
+    // Without stderr the code still says it.
+    let _ = writeln!(io::stderr(), "firstboot-agent: {text}");
+    ExitCode::from(code)
+}

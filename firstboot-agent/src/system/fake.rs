@@ -1,0 +1,306 @@
+//! A machine for tests: a temporary root, programs from a script, its own
+//! clock, and a fault at the call of one's choice.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::host::Host;
+use super::{Command, Ear, System, SystemError};
+
+/// What a program does to the machine, and what it answers: stdout or stderr.
+pub(crate) type Script = Box<dyn Fn(&Fake, &[String], Extent) -> Result<String, String>>;
+
+/// How much of a program's work is done when the power goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// It leaves something unfinished.
+    Half,
+    /// All of it.
+    Whole,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The power goes before this call has any effect, and so after the one
+    /// before: between calls the machine does not change.
+    CutBefore(usize),
+    /// The power goes in the middle of this call.
+    CutWithin(usize),
+    /// The power goes at the first call past this time.
+    CutAt(Duration),
+    /// This call fails.
+    Fail(usize),
+}
+
+/// The machine.
+pub(crate) struct Fake {
+    // Real files through the real code, under a root in memory.
+    host: Host,
+    _root: TempDir,
+    scripts: RefCell<BTreeMap<&'static str, Script>>,
+    fault: Cell<Option<Fault>>,
+    calls: Cell<usize>,
+    clock: Cell<Duration>,
+    /// Every pause that was asked for.
+    pub(crate) pauses: RefCell<Vec<Duration>>,
+    /// Everything said, with whom it was said to.
+    pub(crate) heard: RefCell<Vec<(String, String)>>,
+}
+
+/// A machine that is still at it by then, unasked, never ends.
+const FOR_EVER: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Thrown, in place of a return, when the power goes.
+struct PowerCut;
+
+impl Fake {
+    /// An empty machine.
+    pub(crate) fn new() -> Self {
+        // In memory where there is such a place: thousands of small machines
+        // are made, and every write is synced.
+        let root = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new());
+        let root = root.expect("a temporary directory");
+        Self {
+            host: Host::new(root.path()),
+            _root: root,
+            scripts: RefCell::default(),
+            fault: Cell::new(None),
+            calls: Cell::new(0),
+            clock: Cell::new(Duration::ZERO),
+            pauses: RefCell::default(),
+            heard: RefCell::default(),
+        }
+    }
+
+    /// Installs a program.
+    pub(crate) fn install(
+        &self,
+        program: &'static str,
+        script: impl Fn(&Fake, &[String], Extent) -> Result<String, String> + 'static,
+    ) {
+        self.scripts.borrow_mut().insert(program, Box::new(script));
+    }
+
+    /// Takes a program away.
+    pub(crate) fn uninstall(&self, program: &str) {
+        self.scripts.borrow_mut().remove(program);
+    }
+
+    /// Puts a file there, its directories too.
+    pub(crate) fn put(&self, path: &str, mode: u32, content: impl AsRef<[u8]>) {
+        let parent = Path::new(path).parent().and_then(Path::to_str);
+        self.host
+            .make_dir(parent.expect("absolute"), 0o755)
+            .expect("directories");
+        self.host
+            .write(path, mode, content.as_ref())
+            .expect("a file under the temporary root");
+    }
+
+    /// A file's text; empty where there is none.
+    pub(crate) fn text(&self, path: &str) -> String {
+        super::read_text(&self.host, path).expect("readable")
+    }
+
+    /// Every file, as path to (mode, content), in order.
+    pub(crate) fn files(&self) -> BTreeMap<String, (u32, Vec<u8>)> {
+        let mut files = BTreeMap::new();
+        let mut left = vec![self.host.at("/")];
+        while let Some(directory) = left.pop() {
+            for entry in fs::read_dir(directory).expect("directory") {
+                let path = entry.expect("entry").path();
+                if path.is_dir() {
+                    left.push(path);
+                } else {
+                    let name = path.strip_prefix(self.host.at("/")).expect("below");
+                    let name = format!("/{}", name.display());
+                    let mode = self.host.mode(&name).expect("mode").expect("there");
+                    files.insert(name, (mode, fs::read(path).expect("content")));
+                }
+            }
+        }
+        files
+    }
+
+    /// How far the clock is.
+    pub(crate) fn now(&self) -> Duration {
+        self.clock.get()
+    }
+
+    /// How many calls were made since the power came.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.get()
+    }
+
+    /// Runs `boot` with the fault; `None` when the power went.
+    pub(crate) fn power_on<T>(
+        &self,
+        fault: Option<Fault>,
+        boot: impl FnOnce(&Self) -> T,
+    ) -> Option<T> {
+        self.calls.set(0);
+        self.clock.set(Duration::ZERO);
+        self.fault.set(fault);
+        let result = panic::catch_unwind(AssertUnwindSafe(|| boot(self)));
+        self.fault.set(None);
+        match result {
+            Ok(value) => Some(value),
+            Err(payload) if payload.is::<PowerCut>() => None,
+            Err(payload) => panic::resume_unwind(payload),
+        }
+    }
+
+    /// One call: faults first, then the work.
+    fn call<T>(
+        &self,
+        half: impl FnOnce(),
+        whole: impl FnOnce() -> Result<T, SystemError>,
+        fail: impl FnOnce() -> SystemError,
+    ) -> Result<T, SystemError> {
+        let this = self.calls.replace(self.calls.get() + 1);
+        match self.fault.get() {
+            Some(Fault::CutBefore(call)) if call == this => cut(),
+            Some(Fault::CutWithin(call)) if call == this => {
+                half();
+                cut()
+            }
+            Some(Fault::CutAt(time)) if self.clock.get() >= time => cut(),
+            Some(Fault::Fail(call)) if call == this => Err(fail()),
+            _ => whole(),
+        }
+    }
+
+    /// A call about a file, which the kernel may refuse.
+    fn file_call<T>(
+        &self,
+        path: &str,
+        half: impl FnOnce(),
+        whole: impl FnOnce() -> Result<T, SystemError>,
+    ) -> Result<T, SystemError> {
+        self.call(half, whole, || SystemError::File {
+            doing: "touching",
+            path: path.into(),
+            cause: io::Error::other("injected"),
+        })
+    }
+
+    /// A call that cannot fail, only be the last one.
+    fn sure_call<T>(&self, whole: impl Fn() -> T) -> T {
+        let unchanged = || Ok(whole());
+        self.call(
+            || (),
+            unchanged,
+            || SystemError::NotInstalled {
+                command: Command::new("nothing", &[]),
+            },
+        )
+        .unwrap_or_else(|_| whole())
+    }
+}
+
+impl System for Fake {
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, SystemError> {
+        self.file_call(path, || (), || self.host.read(path))
+    }
+
+    fn mode(&self, path: &str) -> Result<Option<u32>, SystemError> {
+        self.file_call(path, || (), || self.host.mode(path))
+    }
+
+    fn set_mode(&self, path: &str, mode: u32) -> Result<(), SystemError> {
+        self.file_call(path, || (), || self.host.set_mode(path, mode))
+    }
+
+    fn make_dir(&self, path: &str, mode: u32) -> Result<(), SystemError> {
+        self.file_call(path, || (), || self.host.make_dir(path, mode))
+    }
+
+    fn write(&self, path: &str, mode: u32, content: &[u8]) -> Result<(), SystemError> {
+        let half = || {
+            let _ = self.host.write(path, mode, &content[..content.len() / 2]);
+        };
+        self.file_call(path, half, || self.host.write(path, mode, content))
+    }
+
+    fn append(&self, path: &str, mode: u32, content: &[u8]) -> Result<(), SystemError> {
+        let half = || {
+            let _ = self.host.append(path, mode, &content[..content.len() / 2]);
+        };
+        self.file_call(path, half, || self.host.append(path, mode, content))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), SystemError> {
+        self.file_call(to, || (), || self.host.rename(from, to))
+    }
+
+    fn remove(&self, path: &str) -> Result<(), SystemError> {
+        self.file_call(path, || (), || self.host.remove(path))
+    }
+
+    fn sync(&self) -> Result<(), SystemError> {
+        self.file_call("the disk", || (), || Ok(()))
+    }
+
+    fn run(&self, command: &Command) -> Result<String, SystemError> {
+        let problem = |problem: String| SystemError::Program {
+            command: command.clone(),
+            problem,
+        };
+        let scripts = self.scripts.borrow();
+        let script = scripts.get(command.program);
+        let whole = || match script {
+            Some(script) => script(self, &command.args, Extent::Whole).map_err(problem),
+            None => Err(SystemError::NotInstalled {
+                command: command.clone(),
+            }),
+        };
+        let half = || {
+            if let Some(script) = script {
+                let _ = script(self, &command.args, Extent::Half);
+            }
+        };
+        self.call(half, whole, || problem("injected".into()))
+    }
+
+    fn say(&self, to: Ear<'_>, text: &str) {
+        self.sure_call(|| {
+            let heard = (format!("{to:?}"), text.to_string());
+            self.heard.borrow_mut().push(heard);
+        });
+    }
+
+    fn wall_clock(&self) -> u64 {
+        // Some day in 2026; the clock starts there at every power-on.
+        self.sure_call(|| 1_790_000_000 + self.clock.get().as_secs())
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.sure_call(|| self.clock.get())
+    }
+
+    fn sleep(&self, pause: Duration) {
+        self.sure_call(|| {
+            self.clock.set(self.clock.get() + pause);
+            assert!(
+                self.clock.get() < FOR_EVER,
+                "{:?}",
+                self.heard.borrow().last()
+            );
+            self.pauses.borrow_mut().push(pause);
+        });
+    }
+}
+
+fn cut() -> ! {
+    // Past the panic hook, which would print.
+    panic::resume_unwind(Box::new(PowerCut) as Box<dyn Any + Send>)
+}

@@ -1,0 +1,226 @@
+//! The real machine.
+
+use std::env;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::fcntl::OFlag;
+
+use super::{Command, Ear, System, SystemError, program};
+
+/// The machine this program runs on.
+#[derive(Debug)]
+pub(crate) struct Host {
+    root: PathBuf,
+    start: Instant,
+}
+
+impl Host {
+    /// Files are found under `root`; programs run as they are.
+    pub(crate) fn new(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            start: Instant::now(),
+        }
+    }
+
+    /// Where a path of the running system lies.
+    pub(crate) fn at(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+}
+
+impl System for Host {
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, SystemError> {
+        found(fs::read(self.at(path))).map_err(file("reading", path))
+    }
+
+    fn mode(&self, path: &str) -> Result<Option<u32>, SystemError> {
+        let metadata = found(fs::metadata(self.at(path))).map_err(file("looking at", path))?;
+        Ok(metadata.map(|metadata| metadata.permissions().mode() & 0o7777))
+    }
+
+    fn set_mode(&self, path: &str, mode: u32) -> Result<(), SystemError> {
+        fs::set_permissions(self.at(path), fs::Permissions::from_mode(mode))
+            .map_err(file("changing the mode of", path))
+    }
+
+    fn make_dir(&self, path: &str, mode: u32) -> Result<(), SystemError> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(mode)
+            .create(self.at(path))
+            .map_err(file("making the directory", path))
+    }
+
+    fn write(&self, path: &str, mode: u32, content: &[u8]) -> Result<(), SystemError> {
+        let write = || {
+            // A new file has the mode asked for; one left by a cut may not.
+            found(fs::remove_file(self.at(path)))?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(mode)
+                .open(self.at(path))?;
+            file.write_all(content)?;
+            file.sync_all()
+        };
+        write().map_err(file("writing", path))
+    }
+
+    fn append(&self, path: &str, mode: u32, content: &[u8]) -> Result<(), SystemError> {
+        let append = || {
+            let mut file = OpenOptions::new()
+                .append(true)
+                .create(true)
+                .mode(mode)
+                .open(self.at(path))?;
+            file.write_all(content)?;
+            file.sync_all()
+        };
+        append().map_err(file("adding to", path))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), SystemError> {
+        let rename = || {
+            let to = self.at(to);
+            fs::rename(self.at(from), &to)?;
+            // The name is in the directory, and on the disk only with it.
+            File::open(to.parent().unwrap_or(Path::new("/")))?.sync_all()
+        };
+        rename().map_err(file("moving into place", to))
+    }
+
+    fn remove(&self, path: &str) -> Result<(), SystemError> {
+        found(fs::remove_file(self.at(path)))
+            .map(drop)
+            .map_err(file("removing", path))
+    }
+
+    fn sync(&self) -> Result<(), SystemError> {
+        nix::unistd::sync();
+        Ok(())
+    }
+
+    fn run(&self, command: &Command) -> Result<String, SystemError> {
+        program::run(command)
+    }
+
+    fn say(&self, to: Ear<'_>, text: &str) {
+        // Whoever cannot listen is not waited for.
+        let _ = match to {
+            Ear::Log => writeln!(io::stderr(), "{text}"),
+            Ear::Console(name) => self.write_console(name, text),
+            Ear::ServiceManager => notify(text),
+        };
+    }
+
+    fn wall_clock(&self) -> u64 {
+        SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs())
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn sleep(&self, pause: Duration) {
+        thread::sleep(pause);
+    }
+}
+
+impl Host {
+    fn write_console(&self, name: &str, text: &str) -> io::Result<()> {
+        // Non-blocking: a serial line held by flow control would stop the first
+        // boot for ever. Not our terminal: it must not send us its hang-up.
+        let mut console = OpenOptions::new()
+            .write(true)
+            .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
+            .open(self.at("/dev").join(name))?;
+        // From the first column, over a login prompt that may wait there.
+        console.write_all(format!("\r{text}\r\n").as_bytes())
+    }
+}
+
+/// Nothing there is an answer, not an error.
+fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn file<'a>(doing: &'static str, path: &'a str) -> impl FnOnce(io::Error) -> SystemError + 'a {
+    move |cause| SystemError::File {
+        doing,
+        path: path.into(),
+        cause,
+    }
+}
+
+/// Tells systemd, where it asked to be told (sd_notify(3)).
+fn notify(status: &str) -> io::Result<()> {
+    let Some(name) = env::var_os("NOTIFY_SOCKET") else {
+        return Ok(());
+    };
+    let address = match name.as_bytes() {
+        [b'@', hidden @ ..] => SocketAddr::from_abstract_name(hidden)?,
+        _ => SocketAddr::from_pathname(&name)?,
+    };
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.send_to_addr(format!("STATUS={status}").as_bytes(), &address)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::replace;
+
+    #[test]
+    fn replacing_sets_mode_and_leaves_nothing_beside() {
+        let root = tempfile::tempdir().expect("directory");
+        let host = Host::new(root.path());
+        // What a cut left, with a mode that must not be taken over.
+        host.write("/key.new", 0o644, b"old and torn")
+            .expect("left");
+        replace(&host, "/key", 0o600, b"secret").expect("writes");
+        assert_eq!(host.read("/key").expect("reads"), Some(b"secret".to_vec()));
+        assert_eq!(host.mode("/key").expect("looks"), Some(0o600));
+        assert_eq!(host.read("/key.new").expect("reads"), None);
+    }
+
+    #[test]
+    fn file_errors_name_the_file() {
+        let root = tempfile::tempdir().expect("directory");
+        let error = Host::new(root.path())
+            .write("/no/such/file", 0o644, b"")
+            .expect_err("no directory");
+        assert!(
+            error.to_string().starts_with("writing /no/such/file: "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_console_that_nobody_reads_does_not_hold_us() {
+        let root = tempfile::tempdir().expect("directory");
+        fs::create_dir(root.path().join("dev")).expect("dev");
+        nix::unistd::mkfifo(
+            &root.path().join("dev/ttyS0"),
+            nix::sys::stat::Mode::from_bits_truncate(0o600),
+        )
+        .expect("a pipe without a reader: opening it to write would wait");
+        Host::new(root.path()).say(Ear::Console("ttyS0"), "hello");
+    }
+}

@@ -1,0 +1,257 @@
+//! The whole list on [`Fake`]: it ends well, and it ends the same wherever the
+//! power goes and whichever call fails.
+
+pub(crate) mod machine;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use node_config::report::{Outcome, State};
+use node_config::{ConsoleLine, Report, paths};
+
+use self::machine::{ED25519, Gateway, RSA};
+use crate::journal::Journal;
+use crate::run::{End, run};
+use crate::stages::ALL;
+use crate::system::fake::{Fake, Fault};
+
+/// A node as it may be found at its first boot, and its name.
+type Case = (&'static str, fn() -> Fake);
+
+const CASES: &[Case] = &[
+    ("healthy", machine::healthy),
+    ("link up late", || {
+        let fake = machine::healthy();
+        machine::link_comes_up_after(&fake, Duration::from_secs(3));
+        fake
+    }),
+    ("cable after half a minute", || {
+        let fake = machine::healthy();
+        machine::link_comes_up_after(&fake, Duration::from_secs(30));
+        fake
+    }),
+    ("router drops pings, boot partition not mounted", || {
+        let fake = machine::healthy();
+        machine::set_gateway(&fake, Gateway::ArpOnly);
+        fake.put("/proc/self/mountinfo", 0o444, "");
+        fake
+    }),
+    ("harmed by an earlier cut", harmed),
+    ("keys readable by all, public half lost", || {
+        let fake = machine::healthy();
+        let private = fake.text(RSA);
+        fake.put(RSA, 0o644, private);
+        fake.put(&format!("{RSA}.pub"), 0o644, "");
+        fake
+    }),
+];
+
+fn harmed() -> Fake {
+    let fake = machine::healthy();
+    let half = fake.text(ED25519)[..100].to_string();
+    fake.put(ED25519, 0o600, half);
+    fake.put(RSA, 0o600, "");
+    fake.put("/etc/machine-id", 0o444, "uninitialized\n");
+    fake.put("/etc/hostname", 0o644, "raspberrypi\n");
+    fake.put("/proc/sys/kernel/hostname", 0o644, "raspberrypi\n");
+    fake.put(paths::JOURNAL, 0o600, "{\"at\":17900");
+    fake
+}
+
+/// One boot, as the unit does it.
+fn boot(fake: &Fake) -> End {
+    run(&machine::node(), ALL, fake)
+}
+
+/// Boots until the agent is done.
+fn boot_to_the_end(fake: &Fake) -> End {
+    machine::restart(fake);
+    fake.power_on(None, boot).expect("the power stays")
+}
+
+/// What is on the disk when all is over. How often and how long it was tried
+/// depends on the cuts, and so does the journal; nothing else may.
+fn end_state(fake: &Fake) -> BTreeMap<String, (u32, Vec<u8>)> {
+    let mut files = fake.files();
+    files.retain(|path, _| {
+        !["/proc/", "/sys/", "/run/"]
+            .iter()
+            .any(|p| path.starts_with(p))
+    });
+    let (_, entries) = Journal::open(fake);
+    let last = entries.last().expect("a journal");
+    assert_eq!(
+        (last.stage.name.as_str(), last.stage.outcome),
+        ("finish", Outcome::Done)
+    );
+    files.remove(paths::JOURNAL).expect("a journal");
+    for path in [paths::REPORT, paths::BOOT_REPORT] {
+        if let Some((_, content)) = files.get_mut(path) {
+            let mut report = Report::parse(str::from_utf8(content).expect("text")).expect("report");
+            assert_eq!(report.state, State::Done);
+            for stage in &mut report.stages {
+                (stage.attempts, stage.seconds) = (0, 0);
+            }
+            *content = report.render().into_bytes();
+        }
+    }
+    files
+}
+
+/// The end state of a boot without any trouble, and how many calls it took.
+fn undisturbed(make: fn() -> Fake) -> (BTreeMap<String, (u32, Vec<u8>)>, usize) {
+    let fake = make();
+    assert_eq!(fake.power_on(None, boot), Some(End::Done));
+    let calls = fake.calls();
+    (end_state(&fake), calls)
+}
+
+#[test]
+fn a_healthy_node_is_done_and_says_so() {
+    let fake = machine::healthy();
+    assert_eq!(fake.power_on(None, boot), Some(End::Done));
+    assert_eq!(fake.now(), Duration::ZERO, "nothing waited");
+
+    let heard = fake.heard.borrow();
+    let lines: Vec<ConsoleLine> = heard
+        .iter()
+        .filter(|(ear, _)| ear == "Console(\"ttyAMA10\")")
+        .map(|(_, text)| text.parse().expect("a console line"))
+        .collect();
+    let told: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "imgbuild pi-1 1/3 identity done: host name pi-1, 2 host keys as baked",
+            "imgbuild pi-1 2/3 network done: 192.168.4.11/24 on eth0, gateway 192.168.4.1 answers \
+             ping",
+            "imgbuild pi-1 3/3 finish running: everything before is done",
+            "imgbuild pi-1 3/3 finish done: nothing is left to do, the agent does not start again",
+            "imgbuild pi-1 all done",
+        ]
+    );
+}
+
+#[test]
+fn a_second_run_changes_nothing() {
+    for (name, make) in CASES {
+        let fake = make();
+        assert_eq!(fake.power_on(None, boot), Some(End::Done), "{name}");
+        let before = fake.files();
+        assert_eq!(fake.power_on(None, boot), Some(End::WasDone), "{name}");
+        assert!(fake.files() == before, "{name}");
+    }
+}
+
+#[test]
+fn cut_at_every_call_it_ends_the_same() {
+    let mut cuts = 0;
+    for (name, make) in CASES {
+        let (expected, calls) = undisturbed(*make);
+        for call in 0..calls {
+            for fault in [Fault::CutBefore(call), Fault::CutWithin(call)] {
+                let fake = make();
+                assert_eq!(fake.power_on(Some(fault), boot), None, "{name}, {fault:?}");
+                boot_to_the_end(&fake);
+                assert_eq!(end_state(&fake), expected, "{name}, {fault:?}");
+                cuts += 1;
+            }
+        }
+    }
+    assert!(cuts > 1000, "{cuts} cuts");
+}
+
+#[test]
+fn cut_twice_it_ends_the_same() {
+    let (expected, calls) = undisturbed(harmed);
+    for first in (0..calls).step_by(4) {
+        for second in (first % 7..calls).step_by(7) {
+            let fake = harmed();
+            fake.power_on(Some(Fault::CutWithin(first)), boot);
+            machine::restart(&fake);
+            fake.power_on(Some(Fault::CutWithin(second)), boot);
+            boot_to_the_end(&fake);
+            assert_eq!(
+                end_state(&fake),
+                expected,
+                "cut in {first}, then in {second}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_call_that_fails_once_is_tried_again() {
+    for (name, make) in CASES {
+        let (_, calls) = undisturbed(*make);
+        for call in 0..calls {
+            let fake = make();
+            let end = fake.power_on(Some(Fault::Fail(call)), boot);
+            assert_eq!(end, Some(End::Done), "{name}, call {call}");
+            let report = Report::parse(&fake.text(paths::REPORT)).expect("report");
+            assert_eq!(report.state, State::Done, "{name}, call {call}");
+            assert!(
+                fake.files().contains_key(paths::DONE),
+                "{name}, call {call}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_silent_gateway_is_retried_for_ever_without_noise() {
+    let fake = machine::healthy();
+    machine::set_gateway(&fake, Gateway::Silent);
+    let day = Duration::from_secs(24 * 3600);
+    assert_eq!(fake.power_on(Some(Fault::CutAt(day)), boot), None);
+
+    let longest = fake.pauses.borrow().iter().max().copied();
+    assert_eq!(longest, Some(Duration::from_secs(60)));
+    let report = Report::parse(&fake.text(paths::REPORT)).expect("report");
+    assert_eq!(report.state, State::Running);
+    assert_eq!(report.stages[1].outcome, Outcome::Retrying);
+    assert!(report.stages[1].attempts > 1000, "{report:?}");
+    let (_, entries) = Journal::open(&fake);
+    assert!(entries.len() < 20, "{} lines in a day", entries.len());
+
+    // The counts go on after a power cut.
+    machine::set_gateway(&fake, Gateway::Pings);
+    assert_eq!(boot_to_the_end(&fake), End::Done);
+    let done = Report::parse(&fake.text(paths::REPORT)).expect("report");
+    assert!(done.stages[1].attempts >= report.stages[1].attempts);
+}
+
+#[test]
+fn a_fatal_stage_stops_the_run_until_the_next_boot() {
+    let fake = machine::healthy();
+    fake.uninstall("ping");
+    assert_eq!(fake.power_on(None, boot), Some(End::Failed));
+    let report = Report::parse(&fake.text(paths::REPORT)).expect("report");
+    assert_eq!(report.state, State::Failed);
+    assert_eq!(report.stages[2].outcome, Outcome::Pending);
+    assert!(report.stages[1].message.contains("ping is not installed"));
+    assert!(!fake.files().contains_key(paths::DONE));
+
+    machine::set_gateway(&fake, Gateway::Pings);
+    assert_eq!(boot_to_the_end(&fake), End::Done);
+}
+
+#[test]
+fn last_words_that_turn_out_wrong_are_taken_back() {
+    let fake = machine::healthy();
+    // A directory where the mark is to be written: that write fails for ever.
+    fake.put(&format!("{}.new/in-the-way", paths::DONE), 0o644, "");
+    let hour = Duration::from_secs(3600);
+    assert_eq!(fake.power_on(Some(Fault::CutAt(hour)), boot), None);
+
+    let report = Report::parse(&fake.text(paths::REPORT)).expect("report");
+    assert_eq!(report.state, State::Running);
+    let finish = &report.stages[2];
+    assert_eq!(finish.outcome, Outcome::Retrying);
+    assert!(
+        finish
+            .message
+            .starts_with("writing /var/lib/imgbuild/done.new: "),
+        "{finish:?}"
+    );
+}
