@@ -15,6 +15,11 @@ use nix::fcntl::OFlag;
 
 use super::{Command, Ear, System, SystemError, program};
 
+/// How long a row waits for room in a console's buffer, and between two looks.
+/// Long enough for the boot's own burst of messages at 115200 baud.
+const CONSOLE_PATIENCE: Duration = Duration::from_secs(2);
+const CONSOLE_PAUSE: Duration = Duration::from_millis(20);
+
 /// The machine this program runs on.
 #[derive(Debug)]
 pub(crate) struct Host {
@@ -146,7 +151,22 @@ impl Host {
             .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
             .open(self.at("/dev").join(name))?;
         // From the first column, over a login prompt that may wait there.
-        console.write_all(format!("\r{text}\r\n").as_bytes())
+        let row = format!("\r{text}\r\n");
+        let mut rest = row.as_bytes();
+        let patience = Instant::now() + CONSOLE_PATIENCE;
+        while !rest.is_empty() {
+            match console.write(rest) {
+                Ok(len) => rest = &rest[len..],
+                // A slow line whose buffer the boot's own messages filled.
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < patience =>
+                {
+                    thread::sleep(CONSOLE_PAUSE);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 

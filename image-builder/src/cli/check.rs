@@ -14,7 +14,7 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
     match global.workspace() {
         Ok(workspace) => {
             for warning in workspace.warnings() {
-                eprintln!("{warning}");
+                eprintln!("warning: {warning}");
             }
             let nodes: Vec<&str> = workspace.node_names().collect();
             if args.json {

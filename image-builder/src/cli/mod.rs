@@ -78,11 +78,11 @@ pub fn run(cli: Cli) -> ExitCode {
 
 impl Global {
     fn workspace(&self) -> Result<Workspace, config::Problems> {
-        let beside = || match self.cluster.parent() {
-            Some(dir) if !dir.as_os_str().is_empty() => dir.join("../profiles"),
-            _ => PathBuf::from("../profiles"),
-        };
-        config::load(&self.cluster, &self.profiles.clone().unwrap_or_else(beside))
+        let profiles = self
+            .profiles
+            .clone()
+            .unwrap_or_else(|| config::default_profiles_dir(&self.cluster));
+        config::load(&self.cluster, &profiles)
     }
 
     fn cache(&self) -> anyhow::Result<Cache> {

@@ -42,7 +42,11 @@ pub fn load_from(
         .and_then(|text| read_cluster(&text, cluster_file, Some(profiles_dir), files, &mut found));
     let warnings = std::mem::take(&mut found.warnings);
     let (cluster, profiles) = found.settle(read)?;
-    let dir = cluster_file.parent().unwrap_or(Path::new("")).to_owned();
+    let dir = match cluster_file.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
+    let dir = dir.to_owned();
     Ok(Workspace {
         dir,
         cluster,
@@ -155,10 +159,11 @@ fn text_of(path: &Path, read: io::Result<Vec<u8>>, found: &mut Findings) -> Opti
         Ok(bytes) => bytes,
         Err(error) => {
             let message = format!("the file cannot be read: {}", why(&error));
-            let wrong = Wrong::new(
-                message,
-                "name an existing file, or make it; docs/CONFIG.md shows one",
-            );
+            let hint = match error.kind() {
+                io::ErrorKind::NotFound => "name an existing one, or make it after docs/CONFIG.md",
+                _ => "put that right, or name another file",
+            };
+            let wrong = Wrong::new(message, hint);
             found.problems.push(wrong.at(path, (1, 1)));
             return None;
         }

@@ -135,7 +135,7 @@ fn every_feature_set_takes_every_change() {
     // Larger than one write of the crate's and not a whole number of blocks.
     let content: Vec<u8> = (0..5_000_001_u32).map(|i| (i * 7 / 3) as u8).collect();
     for (name, features) in FEATURE_SETS {
-        let base = ext4(features, Size::mib(160), tree);
+        let base = ext4(features, Size::mib(80), tree);
         let before = std::fs::read(base.path()).expect("base");
         let cow = apply_all(base.path(), &content);
         let image = materialise(&cow);
@@ -329,18 +329,18 @@ fn unusable_superblocks_are_named() {
 #[test]
 fn growing_gives_a_clean_and_reproducible_file_system() {
     for (name, features) in FEATURE_SETS {
-        let base = ext4(features, Size::mib(160), tree);
+        let base = ext4(features, Size::mib(80), tree);
         let grown = |_| {
             let copy = tempfile::NamedTempFile::new().expect("temporary file");
             std::fs::copy(base.path(), copy.path()).expect("copy");
-            copy.as_file().set_len(400 << 20).expect("size");
+            copy.as_file().set_len(200 << 20).expect("size");
             grow::grow(copy.path(), EPOCH).expect("resize2fs");
             copy
         };
         let [one, two] = [0, 1].map(grown);
         assert_ext4_clean(one.path(), 0);
         let superblock = Superblock::read(&region(one.path())).expect("superblock");
-        assert_eq!(superblock.len(), 400 << 20, "{name}");
+        assert_eq!(superblock.len(), 200 << 20, "{name}");
         let cow = apply_all(one.path(), &vec![3; 1 << 20]);
         assert_ext4_clean(materialise(&cow).path(), 0);
         let same =

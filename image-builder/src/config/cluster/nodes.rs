@@ -53,13 +53,7 @@ fn node(node: &written::Node, lan: Lan, seen: &mut Seen, check: &mut Checker) ->
     let profile = check.value(&node.profile, |name| profile_name(name));
     let labels = labels::check(&node.labels, check);
 
-    unique(
-        &node.name,
-        "the name",
-        name.as_deref().map(str::to_owned),
-        &mut seen.names,
-        check,
-    );
+    unique(&node.name, "the name", name.clone(), &mut seen.names, check);
     unique(
         &node.address,
         "the address",
@@ -125,7 +119,7 @@ fn servers(nodes: &Field<Vec<Field<written::Node>>>, check: &mut Checker) {
         check.misplaced(&nodes.span(), Wrong::new("no node is a server", hint));
     } else if servers.is_multiple_of(2) {
         let message = format!(
-            "{servers} servers survive the loss of no more than {} would: etcd needs a majority",
+            "with {servers} servers no more may fail than with {}: etcd needs a majority",
             servers - 1
         );
         check.warn(&nodes.span(), Wrong::new(message, "have 1, 3 or 5 servers"));

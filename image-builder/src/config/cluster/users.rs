@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::config::check::{Checker, all};
-use crate::config::field::Field;
+use crate::config::field::{Field, Span};
 use crate::config::files::{Files, resolve, why};
 use crate::config::problem::{Wrong, quoted, shown};
 use crate::config::{ssh, written};
@@ -30,18 +30,15 @@ pub(crate) fn check(
 ) -> Option<Vec<plan::User>> {
     users.get()?;
     let mut seen = BTreeMap::new();
-    let checked = all(users.items().iter().map(|user| {
-        let name = user
-            .get()
-            .and_then(|user| check.value(&user.name, |name| login_name(name)));
-        let keys = user.get().and_then(|user| keys(user, check, files));
-        let (user, name) = (user.get()?, name?);
+    let checked = all(users.items().iter().map(|item| {
+        let user = item.get()?;
+        let name = check.value(&user.name, |name| login_name(name));
+        let keys = keys(user, &item.span(), check, files);
+        let name = name?;
         if let Some(first) = check.seen_before(&mut seen, name.clone(), &user.name.span()) {
             let message = format!("there is a user `{name}` already, at {first}");
-            check.wrong(
-                &user.name.span(),
-                Wrong::new(message, "rename or remove one of the two"),
-            );
+            let wrong = Wrong::new(message, "rename or remove one of the two");
+            check.wrong(&user.name.span(), wrong);
         }
         Some(plan::User {
             name,
@@ -61,14 +58,18 @@ pub(crate) fn check(
     Some(checked)
 }
 
-/// The user's keys, inline ones first, each once.
-fn keys(user: &written::User, check: &mut Checker, files: &dyn Files) -> Option<Vec<String>> {
+/// The keys of the user at `span`, inline ones first, each once.
+fn keys(
+    user: &written::User,
+    span: &Span,
+    check: &mut Checker,
+    files: &dyn Files,
+) -> Option<Vec<String>> {
     let inline = check.list(&user.ssh_keys, |key| ssh::key(key));
-    let from_files = all(user
+    let from_files = user
         .ssh_key_files
-        .items()
-        .iter()
-        .map(|file| file_keys(file, check, files)));
+        .get()
+        .and_then(|paths| all(paths.iter().map(|path| file_keys(path, check, files))));
     let (inline, from_files) = (inline?, from_files?);
     let mut keys: Vec<String> = Vec::new();
     for key in inline.into_iter().chain(from_files.into_iter().flatten()) {
@@ -79,13 +80,13 @@ fn keys(user: &written::User, check: &mut Checker, files: &dyn Files) -> Option<
     if keys.is_empty() {
         let hint = "add ssh_key_files = [\"~/.ssh/id_ed25519.pub\"], or `ssh_keys`";
         let message = "this user has no SSH key, and nobody can log in with a password";
-        check.misplaced(&user.name.span(), Wrong::new(message, hint));
+        check.misplaced(span, Wrong::new(message, hint));
         return None;
     }
     if keys.iter().all(|key| key.contains(ssh::EXAMPLE)) {
         let hint = "put your own in `ssh_keys` or `ssh_key_files`";
         let message = "this user has only the example key, with which nobody can log in";
-        check.warn(&user.name.span(), Wrong::new(message, hint));
+        check.warn(span, Wrong::new(message, hint));
     }
     Some(keys)
 }
@@ -103,7 +104,7 @@ fn file_keys(file: &Field<String>, check: &mut Checker, files: &dyn Files) -> Op
             Wrong::new(format!("{shown} is not text"), hint)
         })?;
         if ssh::is_private(&text) {
-            let hint = format!("name its public half, {shown}.pub");
+            let hint = format!("name its public half; `ssh-keygen -y -f {shown}` prints it");
             return Err(Wrong::new(format!("{shown} is a private key"), hint));
         }
         Ok(text)

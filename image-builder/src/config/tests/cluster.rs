@@ -89,7 +89,7 @@ fn what_is_hardly_meant_is_a_warning() {
     };
     assert_eq!(
         warnings("\"agent\"", "\"server\""),
-        "c/cluster.toml:16:1: 2 servers survive the loss of no more than 1 would: etcd needs a majority; have 1, 3 or 5 servers"
+        "c/cluster.toml:16:1: with 2 servers no more may fail than with 1: etcd needs a majority; have 1, 3 or 5 servers"
     );
     assert_eq!(
         warnings("ssh_key_files", "sudo = false\nssh_key_files"),

@@ -58,7 +58,7 @@ fn files_that_cannot_be_read() {
     assert_eq!(
         without("c/cluster.toml", None),
         "c/cluster.toml:1:1: the file cannot be read: there is no such file; \
-         name an existing file, or make it; docs/CONFIG.md shows one"
+         name an existing one, or make it after docs/CONFIG.md"
     );
     assert_eq!(
         without(
@@ -79,7 +79,7 @@ fn files_that_cannot_be_read() {
     assert_eq!(
         without("profiles/pi5.toml", Some(&vec![b'\n'; (1 << 20) + 1])),
         "profiles/pi5.toml:1:1: the file cannot be read: it is too large for what it should be; \
-         name an existing file, or make it; docs/CONFIG.md shows one"
+         put that right, or name another file"
     );
 }
 

@@ -87,7 +87,7 @@ fn key_files_that_are_none() {
     };
     assert_eq!(
         with(b"-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n"),
-        "c/cluster.toml:14:18: c/keys/admin.pub is a private key; name its public half, c/keys/admin.pub.pub"
+        "c/cluster.toml:14:18: c/keys/admin.pub is a private key; name its public half; `ssh-keygen -y -f c/keys/admin.pub` prints it"
     );
     assert_eq!(
         with(b"# nothing yet\n"),
