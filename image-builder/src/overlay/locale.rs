@@ -11,6 +11,7 @@ const ZONEINFO: &str = "/usr/share/zoneinfo";
 const LOCALES: &str = "/usr/lib/locale";
 const LOCALE: &str = "/etc/default/locale";
 const LOCALE_CONF: &str = "/etc/locale.conf";
+const TMPFILES: &str = "/usr/lib/tmpfiles.d/debian.conf";
 const KEYBOARD: &str = "/etc/default/keyboard";
 
 /// `keyboard-setup` runs this script instead of reading the settings, if it is
@@ -81,16 +82,32 @@ fn set_lang(overlay: &mut Overlay, lang: &str, base: &dyn BaseView) -> Result<()
              use \"C.UTF-8\", which every base has, or a base that has the locale"
         );
     }
-    // The setting moved from /etc/default/locale to /etc/locale.conf, and the old
-    // path became a link, which stays.
-    let moved = matches!(base.at(LOCALE)?, Some(Kind::Symlink(_)));
-    if !moved {
-        overlay.file(Part::Root, LOCALE, 0o644, format!("LANG={lang}\n"));
+    let setting = format!("LANG={lang}\n");
+    if has_moved(base)? {
+        overlay.file(Part::Root, LOCALE_CONF, 0o644, setting);
+        overlay.link(Part::Root, LOCALE, "../locale.conf");
+        return Ok(());
     }
-    if moved || base.at(LOCALE_CONF)? == Some(Kind::File) {
-        overlay.file(Part::Root, LOCALE_CONF, 0o644, format!("LANG={lang}\n"));
+    if base.at(LOCALE_CONF)? == Some(Kind::File) {
+        overlay.file(Part::Root, LOCALE_CONF, 0o644, setting.as_str());
     }
+    overlay.file(Part::Root, LOCALE, 0o644, setting);
     Ok(())
+}
+
+/// Whether the setting is in `/etc/locale.conf` and the old path a link to it.
+/// Debian 13 makes the link at every boot (`L+` in tmpfiles.d/debian.conf), over
+/// whatever file is there: a setting left in the old place would be lost.
+fn has_moved(base: &dyn BaseView) -> Result<bool> {
+    if matches!(base.at(LOCALE)?, Some(Kind::Symlink(_))) {
+        return Ok(true);
+    }
+    let rules = base.read(Part::Root, TMPFILES)?.unwrap_or_default();
+    let rules = String::from_utf8_lossy(&rules);
+    Ok(rules.lines().any(|rule| {
+        let mut words = rule.split_whitespace();
+        words.next().is_some_and(|kind| kind.starts_with('L')) && words.next() == Some(LOCALE)
+    }))
 }
 
 fn has_locale(lang: &str, base: &dyn BaseView) -> Result<bool> {

@@ -29,6 +29,9 @@ const HINT: &str = "install QEMU (Debian: `sudo apt install qemu-system-arm qemu
 /// An Ethernet address in the range QEMU uses, for nodes that match by name.
 const ANY_MAC: &str = "52:54:00:12:34:56";
 
+/// The scratch disk's name in the machine's directory.
+pub const SCRATCH: &str = "scratch.qcow2";
+
 /// How the image's disk is attached: what the node will have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum DiskBus {
@@ -96,9 +99,13 @@ impl Machine<'_> {
     }
 
     /// A copy-on-write layer over the image: `qcow2`, for it grows with what
-    /// the guest writes.
+    /// the guest writes. One that is there is used again: the next boot of the
+    /// same machine.
     fn scratch_disk(&self) -> anyhow::Result<PathBuf> {
-        let disk = self.dir.join("scratch.qcow2");
+        let disk = self.dir.join(SCRATCH);
+        if disk.exists() {
+            return Ok(disk);
+        }
         let image = std::fs::canonicalize(self.image)
             .with_context(|| format!("opening the image {}", self.image.display()))?;
         Cmd::new("qemu-img", HINT)

@@ -1,0 +1,351 @@
+//! Booting: the guest's own kernel, systemd, sshd and agent as judges.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+use std::process::Output;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use imgbuild::cmd::Cmd;
+use imgbuild::io::Region;
+use imgbuild::overlay::{Change, Overlay, Part};
+use imgbuild::qemu::console::Event;
+use imgbuild::qemu::{self, DiskBus, Guest, Kernel, Machine, SCRATCH, Ssh, Waited};
+use imgbuild::source::find_partitions;
+use imgbuild::view::ImageView;
+use node_config::report::{Outcome, State};
+use node_config::{ConsoleLine, NodeConfig, Report, paths};
+use sha2::{Digest as _, Sha256};
+
+use crate::lab::{Lab, NODE, count, stderr};
+
+/// An emulated boot on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(420);
+
+/// An image, and how to start it.
+struct Rig<'a> {
+    lab: &'a Lab,
+    image: std::path::PathBuf,
+    kernel: Kernel,
+    node: NodeConfig,
+    dir: tempfile::TempDir,
+    bus: DiskBus,
+}
+
+impl<'a> Rig<'a> {
+    fn new(lab: &'a Lab, image: &Path, bus: DiskBus) -> Self {
+        let region = Region::whole(Arc::new(File::open(image).expect("image"))).expect("region");
+        let parts = find_partitions(&region).expect("partitions");
+        let view = ImageView::open(parts.boot, parts.root).expect("view");
+        let node = view
+            .root()
+            .read(paths::NODE_CONFIG)
+            .expect("read")
+            .expect("node.toml");
+        Self {
+            lab,
+            image: image.to_path_buf(),
+            kernel: Kernel::of(&view).expect("kernel"),
+            node: NodeConfig::parse(&String::from_utf8(node).expect("text")).expect("node.toml"),
+            dir: tempfile::tempdir_in(lab.dir.path()).expect("directory"),
+            bus,
+        }
+    }
+
+    fn start(&self) -> Guest {
+        qemu::check_tools().expect("QEMU");
+        let machine = Machine {
+            image: &self.image,
+            bus: self.bus,
+            kernel: &self.kernel,
+            node: &self.node,
+            ssh_port: 0,
+            dir: self.dir.path(),
+        };
+        machine.start().expect("start")
+    }
+
+    fn ssh(&self, guest: &Guest) -> Ssh {
+        Ssh {
+            port: guest.ssh_port(),
+            host: NODE.into(),
+            user: "admin".into(),
+            identity: Some(self.lab.path("key")),
+            known_hosts: self.image.with_extension("known_hosts"),
+        }
+    }
+
+    /// What the scratch disk's root file system looks like to e2fsck.
+    fn assert_disk_clean(&self) {
+        let raw = self.dir.path().join("after.raw");
+        let convert = Cmd::new("qemu-img", "run ci/setup")
+            .arg("convert")
+            .arg("-O")
+            .arg("raw");
+        convert
+            .arg(self.dir.path().join(SCRATCH))
+            .arg(&raw)
+            .run(&[0])
+            .expect("qemu-img");
+        let device = format!("{}?offset={}", raw.display(), 520 << 20);
+        Cmd::new("e2fsck", "run ci/setup")
+            .arg("-fn")
+            .arg(device)
+            .run(&[0])
+            .expect("e2fsck after the boots");
+    }
+}
+
+/// Waits for the agent's last word.
+fn wait_until_done(guest: &mut Guest) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        assert!(
+            Instant::now() < deadline,
+            "no report in time; see {}",
+            guest.log().display()
+        );
+        match guest.wait(Duration::from_secs(1)).expect("console") {
+            Waited::Nothing => {}
+            Waited::Ended(words) => panic!("the guest ended: {words}"),
+            Waited::Events(events) => {
+                for event in events {
+                    match event {
+                        Event::Agent(ConsoleLine::AllDone { .. }) => return,
+                        Event::Agent(ConsoleLine::Stage {
+                            stage,
+                            outcome: Outcome::Failed,
+                            message,
+                            ..
+                        }) => {
+                            panic!("{stage} failed: {message}")
+                        }
+                        Event::Dead(row) => panic!("the boot died: {row}"),
+                        Event::Agent(_) | Event::Login => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Lets the guest run on: its console must be read.
+fn drain(guest: &mut Guest, time: Duration) {
+    let until = Instant::now() + time;
+    while Instant::now() < until {
+        guest.wait(Duration::from_millis(200)).expect("console");
+    }
+}
+
+fn text(output: Output) -> String {
+    assert!(output.status.success(), "{}", stderr(&output));
+    String::from_utf8(output.stdout)
+        .expect("text")
+        .trim_end()
+        .to_owned()
+}
+
+/// Everything the overlay says, as the guest's kernel sees it.
+fn assert_holds(ssh: &Ssh, overlay: &Overlay) {
+    let mut expected = BTreeMap::new();
+    for part in [Part::Boot, Part::Root] {
+        for (path, change) in overlay.changes(part) {
+            let full = if part == Part::Boot {
+                format!("{}{path}", paths::BOOT_DIR)
+            } else {
+                path.to_owned()
+            };
+            let line = match change {
+                Change::File {
+                    content,
+                    mode,
+                    owner,
+                    ..
+                } => {
+                    let sum: String = Sha256::digest(content)
+                        .iter()
+                        .map(|byte| format!("{byte:02x}"))
+                        .collect();
+                    // FAT keeps neither mode nor owner.
+                    match part {
+                        Part::Boot => format!("file {sum}"),
+                        Part::Root => format!("file {sum} {mode:o} {}:{}", owner.uid, owner.gid),
+                    }
+                }
+                Change::Dir { mode, owner } => format!("dir {mode:o} {}:{}", owner.uid, owner.gid),
+                Change::Symlink { target } => format!("link {target}"),
+                Change::Remove | Change::Rename { .. } => "gone".to_owned(),
+            };
+            expected.insert(full, line);
+        }
+    }
+    let paths = expected
+        .keys()
+        .map(|path| format!("'{path}'"))
+        .collect::<Vec<_>>()
+        .join(" ");
+    let script = format!(
+        "for p in {paths}; do \
+           a=$(stat -c '%a %u:%g' \"$p\" 2>/dev/null); \
+           case \"$p\" in {boot}/*) a=;; esac; \
+           if [ -L \"$p\" ]; then l=\"link $(readlink \"$p\")\"; \
+           elif [ -d \"$p\" ]; then l=\"dir $a\"; \
+           elif [ -e \"$p\" ]; then l=\"file $(sha256sum < \"$p\" | cut -c1-64) $a\"; \
+           else l=gone; fi; echo \"$p: $l\"; done",
+        boot = paths::BOOT_DIR,
+    );
+    let seen = text(
+        ssh.run(&format!(
+            "sudo sh -c \"{}\"",
+            script
+                .replace('\\', "\\\\")
+                .replace('"', "\\\"")
+                .replace('$', "\\$")
+        ))
+        .expect("ssh"),
+    );
+    let differing: Vec<String> = seen
+        .lines()
+        .filter_map(|row| {
+            let (path, line) = row.split_once(": ")?;
+            let wanted = expected.remove(path)?;
+            (line.trim_end() != wanted).then(|| format!("{path}: is {line}, should be {wanted}"))
+        })
+        .collect();
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+    assert!(expected.is_empty(), "not seen: {expected:?}");
+}
+
+/// Files that no boot may change once the first is done.
+const STATE: &str = "sudo sh -c 'cd / && find etc boot/firmware var/lib/imgbuild usr -xdev -type f ! -path etc/resolv.conf \
+    -exec sha256sum {} + | sort -k2 | sha256sum; find etc boot/firmware var/lib/imgbuild | sort | sha256sum'";
+
+#[test]
+fn a_node_boots_and_a_second_boot_changes_nothing() {
+    let Some(lab) = Lab::new() else { return };
+    let image = lab.build("pi-1.img");
+    let rig = Rig::new(&lab, &image, DiskBus::Virtio);
+    let mut guest = rig.start();
+    wait_until_done(&mut guest);
+    let ssh = rig.ssh(&guest);
+    ssh.wait(Duration::from_secs(90))
+        .expect("login with the baked key and the written known_hosts");
+
+    let run = |command: &str| text(ssh.run(command).expect("ssh"));
+    assert_eq!(run("hostname"), NODE);
+    assert!(run("ip -brief -4 address show eth0").contains("192.168.4.11/24"));
+    assert!(run("ip route show default").starts_with("default via 192.168.4.1 dev eth0"));
+    assert_eq!(
+        run("systemctl is-system-running --wait; systemctl --failed --no-legend"),
+        "running"
+    );
+    assert_eq!(
+        run("date +%Z").len(),
+        3,
+        "CET or CEST: the time zone is set"
+    );
+    assert_eq!(
+        run("cat /etc/hostname /etc/motd"),
+        "pi-1\na node of the lab"
+    );
+    assert_eq!(run("sudo id -u"), "0");
+    let report = Report::parse(&run("sudo cat /var/lib/imgbuild/report.json")).expect("report");
+    assert_eq!(report.state, State::Done);
+    assert_eq!(
+        run("cat /boot/firmware/report.json"),
+        report.render().trim_end()
+    );
+    assert_holds(&ssh, &lab.overlay());
+
+    // Another host key, or no baked key: no login.
+    let stranger = lab.path("stranger.known_hosts");
+    let key = std::fs::read_to_string(lab.path("key.pub")).expect("a key, but not the node's");
+    std::fs::write(&stranger, format!("{NODE} {key}")).expect("write");
+    let strange = Ssh {
+        known_hosts: stranger,
+        ..ssh.clone()
+    };
+    let refused = strange.run("true").expect("ssh");
+    assert!(
+        !refused.status.success() && stderr(&refused).contains("ost key verification failed"),
+        "{}",
+        stderr(&refused)
+    );
+    let password = "ssh_askpass=no; ! sudo sshd -T | grep -qx 'passwordauthentication yes'";
+    assert!(ssh.run(password).expect("ssh").status.success());
+
+    let (state, boot) = (run(STATE), run("cat /proc/sys/kernel/random/boot_id"));
+    // The connection goes with the machine: no exit status to look at.
+    let _ = ssh.run("sudo systemctl reboot");
+    drain(&mut guest, Duration::from_secs(15));
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        assert!(
+            Instant::now() < deadline,
+            "no second boot; see {}",
+            guest.log().display()
+        );
+        drain(&mut guest, Duration::from_secs(1));
+        let output = ssh.run("cat /proc/sys/kernel/random/boot_id").expect("ssh");
+        if output.status.success() && text(output) != boot {
+            break;
+        }
+    }
+    assert_eq!(run("systemctl is-system-running --wait"), "running");
+    assert_eq!(
+        run("systemctl show -P ConditionResult -P ActiveState firstboot-agent.service")
+            .replace('\n', " "),
+        "inactive no"
+    );
+    assert_eq!(run(STATE), state, "the second boot changed something");
+}
+
+#[test]
+fn a_boot_that_was_cut_goes_on() {
+    let Some(lab) = Lab::new() else { return };
+    let image = lab.build("pi-1.img");
+    let buses = [DiskBus::Nvme, DiskBus::Usb, DiskBus::Virtio];
+    for round in 0..count("IMGBUILD_SOAK_CUTS", 1) {
+        let rig = Rig::new(&lab, &image, buses[round as usize % buses.len()]);
+        let mut guest = rig.start();
+        // Before, within and after the agent's work, of a boot of 35 to 60 s.
+        let cut = Duration::from_secs(10 + u64::from(round * 7 % 50) + 12);
+        drain(&mut guest, cut);
+        drop(guest);
+
+        let mut guest = rig.start();
+        let ssh = rig.ssh(&guest);
+        // Done in the first boot already, perhaps: then no word from the agent.
+        let login = thread::spawn(move || {
+            ssh.wait(PATIENCE).expect("login after the cut");
+            ssh
+        });
+        while !login.is_finished() {
+            drain(&mut guest, Duration::from_millis(300));
+        }
+        let ssh = login.join().expect("login");
+        let done = "for i in $(seq 120); do sudo test -e /var/lib/imgbuild/done && exit 0; sleep 1; done; exit 1";
+        assert!(
+            ssh.run(done).expect("ssh").status.success(),
+            "cut after {cut:?}: never done"
+        );
+        assert_eq!(
+            text(ssh.run("systemctl is-system-running --wait").expect("ssh")),
+            "running",
+            "cut after {cut:?}"
+        );
+        assert_holds(&ssh, &lab.overlay());
+        let _ = ssh.run("sudo systemctl poweroff");
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while !matches!(
+            guest.wait(Duration::from_secs(1)).expect("console"),
+            Waited::Ended(_)
+        ) {
+            assert!(Instant::now() < deadline, "the guest does not power off");
+        }
+        drop(guest);
+        rig.assert_disk_clean();
+    }
+}
