@@ -129,7 +129,8 @@ mod tests {
         file.write_all_at(&[2; 4096], 512 << 10).expect("write");
         let whole = Region::whole(Arc::new(file)).expect("region");
         let window = whole.slice(256 << 10, 256 << 10).expect("window");
-        assert_eq!(window.data().expect("data"), [0..4096]);
+        let data = window.data().expect("data");
+        assert_eq!((data.len(), data[0].clone()), (1, 0..4096));
         assert!(
             whole
                 .slice(512 << 10, 4096)

@@ -1,0 +1,150 @@
+//! How `imgbuild build` compares with what anyone could do with standard tools, in the same run on the same disk.
+//!
+//! A time in seconds says more about the machine than about the program, so every row is a ratio. docs/BENCH.md says what each row
+//! compares and why that is fair.
+
+mod added;
+mod image;
+mod peak;
+mod peers;
+mod race;
+mod site;
+mod table;
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use added::Added;
+use peers::{Copy, Pipeline};
+use race::race;
+use site::Site;
+use table::{Row, Table};
+
+use crate::cmd::Cmd;
+
+#[derive(Args)]
+pub(crate) struct Request {
+    /// Rounds that count; one more goes before them to warm the caches up
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Runs a command and prints its peak memory in KiB; `bench` calls it
+    #[arg(long, hide = true, num_args = 1.., allow_hyphen_values = true)]
+    peak_of: Option<Vec<OsString>>,
+}
+
+/// Goals of issue 2, "Shown by".
+const GOAL_COPY: f64 = 1.15;
+const GOAL_PIPELINE: f64 = 0.5;
+const GOAL_MEMORY_MIB: f64 = 256.0;
+
+/// What a node adds, and what the rows about it are called. The larger one comes first: it is the one whose memory counts.
+const CASES: [(&str, usize); 2] = [("example node + 70 MiB", 5), ("example node", 0)];
+
+/// The recipe: a ready base, what the node adds to it, and then round after round of each way to put the two together.
+pub(crate) fn run(request: &Request) -> Result<()> {
+    if let Some(command) = &request.peak_of {
+        return peak::print_own(command);
+    }
+    let dir = site::clear(workspace())?;
+    let mut rows = Vec::new();
+    for (number, (name, payload)) in CASES.into_iter().enumerate() {
+        let site = Site::prepare(workspace(), &dir, &number.to_string(), payload)?;
+        say(format_args!("{name}: a first build"));
+        let first = peak::of(&site.build())?;
+        let ready = site.ready_base()?;
+        let added = Added::between(&ready, &site.image(), &site.dir().join("added"))?;
+        say(format_args!("{name}: {}", added.summary()));
+
+        let copy = Copy {
+            ready: &ready,
+            added: &added,
+            dir: site.dir(),
+        };
+        let pipeline = Pipeline {
+            ready: &ready,
+            added: &added,
+            dir: site.dir(),
+        };
+        let [ours, copy, pipeline] = race(request.rounds, [&site, &copy, &pipeline])?;
+        added
+            .expect_in(&site.dir().join(peers::IMAGE), &site.dir().join("check"))
+            .context("comparing the pipeline's image with ours")?;
+        rows.push(Row::seconds(
+            format!("{name}, cp + fsync"),
+            ours,
+            copy,
+            GOAL_COPY,
+        ));
+        rows.push(Row::seconds(
+            format!("{name}, cp + debugfs + mtools"),
+            ours,
+            pipeline,
+            GOAL_PIPELINE,
+        ));
+        if number == 0 {
+            rows.push(Row::mib(
+                format!("{name}, memory, nothing cached"),
+                first,
+                GOAL_MEMORY_MIB,
+            ));
+            rows.push(Row::mib(
+                format!("{name}, memory, ready base"),
+                peak::of(&site.build())?,
+                GOAL_MEMORY_MIB,
+            ));
+        }
+    }
+    let table = Table {
+        machine: machine(&dir)?,
+        rows,
+    };
+    fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;
+    write!(io::stdout(), "{table}").context("printing the table")?;
+    let tsv = workspace().join("out/bench.tsv");
+    fs::write(&tsv, table.tsv()).with_context(|| format!("writing {}", tsv.display()))
+}
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap_or(Path::new("."))
+}
+
+fn say(what: impl std::fmt::Display) {
+    eprintln!("bench: {what}");
+}
+
+/// What the numbers depend on, in one line.
+fn machine(dir: &Path) -> Result<String> {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let info = read("/proc/cpuinfo");
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map_or("processor", |rest| {
+            rest.trim_start_matches(['\t', ' ', ':'])
+        });
+    let filesystem = Cmd::new("findmnt")
+        .args(["-n", "-o", "FSTYPE", "-T"])
+        .arg(dir)
+        .read()?;
+    let load = read("/proc/loadavg")
+        .split(' ')
+        .next()
+        .unwrap_or("?")
+        .to_owned();
+    let kernel = read("/proc/sys/kernel/osrelease");
+    Ok(format!(
+        "{cores} cores ({model}), Linux {}, {} on {}, load {load}",
+        kernel.trim(),
+        filesystem.trim(),
+        dir.display()
+    ))
+}
