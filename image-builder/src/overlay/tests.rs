@@ -393,63 +393,43 @@ fn the_manifest_is_read_back() {
     );
 }
 
-/// Runs a foreign tool, which must agree. Says so if it is not installed.
-fn agrees(program: &str, args: &[&str]) {
-    match Command::new(program).args(args).output() {
-        Ok(output) => assert!(
-            output.status.success(),
-            "{program} {args:?}: {}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        ),
-        Err(error) => eprintln!("skipped: {program} cannot be run: {error}"),
-    }
-}
-
+/// What sudo, sshd and systemd think of theirs is asked on the node itself:
+/// tests/real/boot.rs.
 #[test]
-fn the_tools_that_read_these_files_agree() {
+fn openssh_reads_the_texts_for_the_users_side() {
     let dir = tempfile::tempdir().expect("temporary directory");
-    for (plan, base) in [(plan(), bases::trixie()), (busy_plan(), bases::bookworm())] {
-        let overlay = rendered(&plan, &base).expect("an overlay").overlay;
-        let out = |path: &str, text: &str| {
-            let out = dir.path().join(path.rsplit('/').next().expect("name"));
-            fs::write(&out, text).expect("written");
-            out.to_str().expect("UTF-8").to_owned()
-        };
-        let write = |path: &str| out(path, &content(&overlay, Part::Root, path));
-
-        agrees("visudo", &["-cf", &write("/etc/sudoers.d/010_imgbuild")]);
-        let known = known_hosts([(&plan.peer(), fixture::host_keys())]);
-        agrees(
-            "ssh-keygen",
-            &["-F", "pi-1", "-f", &out("known_hosts", &known)],
-        );
-
-        let mut server = content(
-            &overlay,
-            Part::Root,
-            "/etc/ssh/sshd_config.d/01-imgbuild.conf",
-        );
-        for key in fixture::host_keys().each() {
-            let path = write(&format!("/etc/ssh/{}", key.file_name()));
-            fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
-                .expect("chmod");
-            server = server.replace(
-                &format!("/etc/ssh/{}\n", key.file_name()),
-                &format!("{path}\n"),
-            );
-        }
-        let server = out("sshd_config", &server);
-        // Made by the service manager; without it sshd does not even test.
-        match Path::new("/run/sshd").exists() {
-            true => agrees("/usr/sbin/sshd", &["-t", "-f", &server]),
-            false => eprintln!("skipped: sshd needs /run/sshd"),
-        }
-        let client = ssh_config(
-            [&plan.peer()],
-            &plan.users[0].name,
-            Path::new("/tmp/known hosts"),
-        );
-        agrees("ssh", &["-G", "-F", &out("ssh_config", &client), "pi-1"]);
+    let plan = plan();
+    let run = |program: &str, args: &[&str], name: &str, text: &str| {
+        let path = dir.path().join(name);
+        fs::write(&path, text).expect("written");
+        let output = Command::new(program).args(args).arg(path).output();
+        let output = output.expect("openssh-client; run ci/setup");
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program}: {words}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let known = known_hosts([(&plan.peer(), fixture::host_keys())]);
+    let found = run(
+        "ssh-keygen",
+        &["-F", "192.168.4.11", "-f"],
+        "known_hosts",
+        &known,
+    );
+    assert_eq!(
+        found.lines().filter(|line| !line.starts_with('#')).count(),
+        2
+    );
+    let config = ssh_config(
+        [&plan.peer()],
+        &plan.users[0].name,
+        Path::new("/tmp/known hosts"),
+    );
+    let read = run("ssh", &["-G", "pi-1", "-F"], "ssh_config", &config);
+    for line in [
+        "hostname 192.168.4.11",
+        "stricthostkeychecking true",
+        "userknownhostsfile /tmp/known hosts",
+    ] {
+        assert!(read.contains(line), "{line}: {read}");
     }
 }
