@@ -10,7 +10,7 @@ use crate::source::BaseError;
 
 use super::r#try::NotUp;
 
-/// Shown under `--help`; docs/CLI.md repeats it.
+/// Shown under `--help`; the README repeats it.
 pub(super) const HELP: &str = "\
 Exit codes:
   0    done

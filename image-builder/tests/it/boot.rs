@@ -10,7 +10,7 @@ use imgbuild::io::{CowRegion, ReadAt as _};
 use imgbuild::overlay::{Change, Kind, Owner};
 use imgbuild::plan::Size;
 
-use crate::fixture::{EPOCH, assert_fat_clean, fat, region};
+use crate::fixture::{EPOCH, assert_fat_clean, fat, materialise, region};
 
 fn file(content: &[u8]) -> Change {
     Change::File {
@@ -49,19 +49,7 @@ fn compose(base: &Path) -> tempfile::NamedTempFile {
     }
     fs.finish().expect("finish");
     set_identity(&cow, 0xdead_beef, 8 << 20).expect("identity");
-    let out = tempfile::NamedTempFile::new().expect("temporary file");
-    out.as_file().set_len(len).expect("size");
-    for piece in cow.pieces().expect("pieces") {
-        let mut bytes = vec![0; piece.len as usize];
-        piece
-            .file
-            .read_exact_at(&mut bytes, piece.file_offset)
-            .expect("read");
-        out.as_file()
-            .write_all_at(&bytes, piece.offset)
-            .expect("write");
-    }
-    out
+    materialise(&cow)
 }
 
 fn base(sectors_per_cluster: u32, size: Size) -> tempfile::NamedTempFile {

@@ -1,12 +1,12 @@
 //! Images made in seconds by foreign tools, and those tools as judges.
 
 use std::fs::{self, File};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use imgbuild::cmd::Cmd;
-use imgbuild::io::Region;
+use imgbuild::io::{CowRegion, ReadAt as _, Region};
 use imgbuild::plan::Size;
 
 const HINT: &str = "run ci/setup";
@@ -161,7 +161,7 @@ pub(crate) fn disk(dir: &Path, scheme: Scheme, parts: &[&Path]) -> PathBuf {
     };
     for (part, len) in parts.iter().zip(&lens) {
         let bytes = fs::read(part).expect("part");
-        std::os::unix::fs::FileExt::write_all_at(&file, &bytes, offset).expect("write");
+        file.write_all_at(&bytes, offset).expect("write");
         script += &format!("start={}, size={}\n", offset / 512, len / 512);
         offset = (offset + len).next_multiple_of(8 << 20);
     }
@@ -181,6 +181,23 @@ pub(crate) fn disk(dir: &Path, scheme: Scheme, parts: &[&Path]) -> PathBuf {
 /// The whole of a file as a region.
 pub(crate) fn region(path: &Path) -> Region {
     Region::whole(Arc::new(File::open(path).expect("open"))).expect("region")
+}
+
+/// A region as a file: what a sink would make of it.
+pub(crate) fn materialise(cow: &CowRegion) -> tempfile::NamedTempFile {
+    let out = tempfile::NamedTempFile::new().expect("temporary file");
+    out.as_file().set_len(cow.len()).expect("size");
+    for piece in cow.pieces().expect("pieces") {
+        let mut bytes = vec![0; piece.len as usize];
+        piece
+            .file
+            .read_exact_at(&mut bytes, piece.file_offset)
+            .expect("read");
+        out.as_file()
+            .write_all_at(&bytes, piece.offset)
+            .expect("write");
+    }
+    out
 }
 
 /// `e2fsck -fn` finds nothing.

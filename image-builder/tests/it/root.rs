@@ -1,6 +1,5 @@
 //! Writing into ext4, on every feature set a base may have.
 
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +9,9 @@ use imgbuild::plan::Size;
 use imgbuild::rootfs::{Ext4Error, RootFs, RootView, Superblock, grow};
 use uuid::Uuid;
 
-use crate::fixture::{EPOCH, FEATURE_SETS, assert_ext4_clean, debugfs, ext4, region, tree};
+use crate::fixture::{
+    EPOCH, FEATURE_SETS, assert_ext4_clean, debugfs, ext4, materialise, region, tree,
+};
 
 const NEW_UUID: Uuid = Uuid::from_u128(0x1234_5678_9abc_5def_8123_4567_89ab_cdef);
 
@@ -110,24 +111,6 @@ fn apply_all(base: &Path, content: &[u8]) -> Arc<CowRegion> {
             .expect("uuid");
     }
     cow
-}
-
-fn materialise(cow: &CowRegion) -> tempfile::NamedTempFile {
-    let out = tempfile::NamedTempFile::new().expect("temporary file");
-    out.as_file()
-        .set_len(imgbuild::io::ReadAt::len(cow))
-        .expect("size");
-    for piece in cow.pieces().expect("pieces") {
-        let mut bytes = vec![0; piece.len as usize];
-        piece
-            .file
-            .read_exact_at(&mut bytes, piece.file_offset)
-            .expect("read");
-        out.as_file()
-            .write_all_at(&bytes, piece.offset)
-            .expect("write");
-    }
-    out
 }
 
 #[test]
