@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::statvfs::fstatvfs;
 
 use crate::compose::{Composed, DiskPiece};
@@ -110,16 +111,24 @@ impl ImageFile {
         let file = scratch.as_file();
         file.set_len(disk.layout.size).map_err(failed)?;
         progress.step("writing the image", Some(copied));
+        let mut writeback = Writeback::new(file);
         for piece in &pieces {
             match piece {
-                DiskPiece::File(piece) => copy_range(
-                    &piece.file,
-                    piece.file_offset,
-                    file,
-                    piece.offset,
-                    piece.len,
-                    &mut |bytes| progress.advance(bytes),
-                ),
+                DiskPiece::File(piece) => {
+                    let mut end = piece.offset;
+                    copy_range(
+                        &piece.file,
+                        piece.file_offset,
+                        file,
+                        piece.offset,
+                        piece.len,
+                        &mut |bytes| {
+                            end += bytes;
+                            writeback.written_to(end);
+                            progress.advance(bytes)
+                        },
+                    )
+                }
                 DiskPiece::Bytes(offset, bytes) => file.write_all_at(bytes, *offset),
             }
             .with_context(|| format!("writing {}", self.path.display()))?;
@@ -137,6 +146,38 @@ impl ImageFile {
             len: disk.layout.size,
             copied,
         })
+    }
+}
+
+/// Keeps the disk writing while the copying goes on, so that the sync at the end
+/// finds little left to do.
+struct Writeback<'a> {
+    file: &'a File,
+    begun: u64,
+}
+
+impl<'a> Writeback<'a> {
+    /// Bytes handed to the disk at a time.
+    const STEP: u64 = 16 << 20;
+
+    fn new(file: &'a File) -> Self {
+        Self { file, begun: 0 }
+    }
+
+    /// Everything up to this offset was written to the file.
+    fn written_to(&mut self, end: u64) {
+        let len = end.saturating_sub(self.begun);
+        if len >= Self::STEP {
+            // Linux begins to write dirty pages back when told that they are
+            // not needed. A hint: where it is not taken, the sync does it all.
+            let _ = posix_fadvise(
+                self.file,
+                self.begun as i64,
+                len as i64,
+                PosixFadviseAdvice::POSIX_FADV_DONTNEED,
+            );
+            self.begun = end;
+        }
     }
 }
 
