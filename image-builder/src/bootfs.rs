@@ -1,23 +1,28 @@
 //! Files in the FAT boot partition. On-disk layout: Microsoft's FAT32
-//! specification 1.03; through the `fatfs` crate, but for the fields of the
-//! boot sector that no crate sets.
+//! specification 1.03; through the `fatfs` crate, but for what it does not do:
+//! doubt the boot sector, set the ids in it, check the whole file system.
 
-use std::cell::RefCell;
+mod bpb;
+mod check;
+mod device;
+
 use std::io::{self, Read as _, Write as _};
-use std::rc::Rc;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
-use fatfs::{Date, DateTime, FatType, FileSystem, FsOptions, Time, TimeProvider};
+use anyhow::{Context as _, bail, ensure};
+use fatfs::{FatType, FileSystem, FsOptions};
 
-use crate::io::{BlockCursor, CowRegion, ReadAt};
-use crate::layout::SECTOR;
+pub(crate) use bpb::looks_like_fat;
+pub use bpb::set_identity;
+pub use check::{Health, check, examine};
+
+use crate::io::{CowRegion, ReadAt};
 use crate::overlay::{Change, Kind};
+use bpb::Bpb;
+use device::{Shared, fixed_time};
 
-/// Boot-sector fields (FAT32 specification 1.03, "Boot Sector and BPB").
-const HIDDEN_SECTORS: u64 = 28;
-const BACKUP_SECTOR: u64 = 50;
-const VOLUME_ID: u64 = 67;
+/// Entries a directory can have ("FAT Directory Structure": 2 MiB of 32 bytes).
+const MAX_ENTRIES: usize = 1 << 16;
 
 /// Why a boot partition cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +38,9 @@ pub enum FatError {
         "it is dirty: it was copied while mounted, or with errors; run `fsck.vfat -a` on it or fetch the image again"
     )]
     Dirty,
+    /// A boot sector, a table or a directory that contradicts itself.
+    #[error("it is damaged: {0}; fetch the image again, or run `fsck.vfat -a` on it")]
+    Damaged(String),
     /// Longer than its partition.
     #[error("it is {needed} bytes long and its partition {found}: the image is cut short")]
     Truncated {
@@ -50,38 +58,43 @@ pub enum FatError {
 pub struct BootFs<R: ReadAt> {
     fs: FileSystem<Shared<R>>,
     cursor: Shared<R>,
+    /// The partition's length in bytes.
+    len: u64,
 }
 
 impl<R: ReadAt> BootFs<R> {
     /// Opens the file system. `epoch` is the time of every change, in seconds
-    /// since 1970; FAT's own time has no zone and is taken as UTC.
+    /// since 1970; FAT's own time has no zone and is taken as UTC. Only the boot
+    /// sector is looked at: a file system of unknown origin goes through
+    /// [`check`] first, or a chain of its clusters may have no end.
     ///
     /// # Errors
     /// When it is not FAT32, is dirty, or does not fit its partition.
     pub fn open(region: R, epoch: i64) -> Result<Self, FatError> {
-        let mut head = [0; 36];
-        let partition = region.len();
-        region.read_exact_at(0, &mut head)?;
-        let sector = u64::from(u16::from_le_bytes([head[11], head[12]]));
-        let sectors = u32::from_le_bytes([head[32], head[33], head[34], head[35]]);
-        let options = FsOptions::new().time_provider(fixed_time(epoch));
-        let cursor = Shared(Rc::new(RefCell::new(BlockCursor::new(region))));
-        let fs = FileSystem::new(cursor.clone(), options).map_err(FatError::NotFat)?;
-        if fs.fat_type() != FatType::Fat32 {
-            return Err(FatError::NotFat32(fs.fat_type()));
-        }
-        let needed = sector * u64::from(sectors);
-        if needed > partition {
-            return Err(FatError::Truncated {
-                needed,
-                found: partition,
-            });
-        }
-        let flags = fs.read_status_flags()?;
+        let this = Self::open_any(region, epoch)?;
+        let flags = this.fs.read_status_flags()?;
         if flags.dirty() || flags.io_error() {
             return Err(FatError::Dirty);
         }
-        Ok(Self { fs, cursor })
+        Ok(this)
+    }
+
+    /// Opens a file system to read from it, be it dirty: one that a running
+    /// node was cut off from. [`examine`] says whether its chains can be followed.
+    ///
+    /// # Errors
+    /// When it is not FAT32, or does not fit its partition.
+    pub fn open_to_read(region: R) -> Result<Self, FatError> {
+        Self::open_any(region, 0)
+    }
+
+    fn open_any(region: R, epoch: i64) -> Result<Self, FatError> {
+        Bpb::read(&region)?;
+        let len = region.len();
+        let options = FsOptions::new().time_provider(fixed_time(epoch));
+        let cursor = Shared::new(region);
+        let fs = FileSystem::new(cursor.clone(), options).map_err(FatError::NotFat)?;
+        Ok(Self { fs, cursor, len })
     }
 
     /// A file's content, `None` if there is none.
@@ -89,21 +102,34 @@ impl<R: ReadAt> BootFs<R> {
     /// # Errors
     /// When the file system is damaged, or the path is a directory.
     pub fn read(&self, path: &str) -> anyhow::Result<Option<Vec<u8>>> {
-        let what = || format!("reading {path} in the boot file system");
-        match self.kind(path)? {
+        match self.entry(path)? {
             None => Ok(None),
-            Some(Kind::File) => {
-                let mut content = Vec::new();
-                let mut file = self
-                    .fs
-                    .root_dir()
-                    .open_file(relative(path))
-                    .with_context(what)?;
-                file.read_to_end(&mut content).with_context(what)?;
-                Ok(Some(content))
-            }
-            Some(_) => Err(anyhow::anyhow!("it is a directory")).with_context(what),
+            Some(entry) => self
+                .content(path, &entry)
+                .with_context(|| format!("reading {path} in the boot file system"))
+                .map(Some),
         }
+    }
+
+    fn content(&self, path: &str, entry: &FatEntry) -> anyhow::Result<Vec<u8>> {
+        ensure!(!entry.dir, "it is a directory");
+        // Clusters that lead in a circle would be read that often.
+        ensure!(
+            entry.len <= self.len,
+            "it is damaged: {} bytes long on a partition of {}",
+            entry.len,
+            self.len
+        );
+        let mut content = Vec::new();
+        let mut file = self.fs.root_dir().open_file(relative(path))?;
+        file.read_to_end(&mut content)?;
+        ensure!(
+            content.len() as u64 == entry.len,
+            "it is damaged: {} of its {} bytes are there",
+            content.len(),
+            entry.len
+        );
+        Ok(content)
     }
 
     /// What lies at a path.
@@ -111,15 +137,25 @@ impl<R: ReadAt> BootFs<R> {
     /// # Errors
     /// When the file system is damaged.
     pub fn kind(&self, path: &str) -> anyhow::Result<Option<Kind>> {
+        let kind = |entry: FatEntry| if entry.dir { Kind::Dir } else { Kind::File };
+        Ok(self.entry(path)?.map(kind))
+    }
+
+    /// The entry at a path; the root directory's is made up.
+    ///
+    /// # Errors
+    /// When the file system is damaged.
+    pub fn entry(&self, path: &str) -> anyhow::Result<Option<FatEntry>> {
         let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
         if name.is_empty() {
-            return Ok(Some(Kind::Dir));
+            return Ok(Some(FatEntry {
+                name: String::new(),
+                dir: true,
+                len: 0,
+            }));
         }
-        let found = self
-            .entries(dir)?
-            .into_iter()
-            .find(|entry| entry.name.eq_ignore_ascii_case(name));
-        Ok(found.map(|entry| if entry.dir { Kind::Dir } else { Kind::File }))
+        let mut entries = self.entries(dir)?.into_iter();
+        Ok(entries.find(|entry| entry.name.eq_ignore_ascii_case(name)))
     }
 
     /// What is in a directory, sorted by name; nothing if it does not exist.
@@ -138,7 +174,9 @@ impl<R: ReadAt> BootFs<R> {
             },
         };
         let mut entries = Vec::new();
-        for entry in dir.iter() {
+        for (count, entry) in dir.iter().enumerate() {
+            let too_many = || anyhow::anyhow!("it is damaged: the directory has no end");
+            ensure!(count < MAX_ENTRIES, too_many().context(what()));
             let entry = entry.with_context(what)?;
             let name = entry.file_name();
             if name != "." && name != ".." {
@@ -237,27 +275,6 @@ impl BootFs<Arc<CowRegion>> {
     }
 }
 
-/// Gives the file system in a region its own serial, and the partition's first
-/// sector as its "hidden sectors", in the boot sector and its backup.
-///
-/// # Errors
-/// When the region cannot be read or written.
-pub fn set_identity(region: &CowRegion, serial: u32, partition_offset: u64) -> io::Result<()> {
-    let mut number = [0; 2];
-    region.read_exact_at(BACKUP_SECTOR, &mut number)?;
-    // 0 and ffff mean that there is no backup.
-    let backup = match u16::from_le_bytes(number) {
-        0 | u16::MAX => None,
-        sector => Some(u64::from(sector) * SECTOR),
-    };
-    let hidden = u32::try_from(partition_offset / SECTOR).map_err(io::Error::other)?;
-    for sector in std::iter::once(0).chain(backup) {
-        region.write_all_at(sector + HIDDEN_SECTORS, &hidden.to_le_bytes())?;
-        region.write_all_at(sector + VOLUME_ID, &serial.to_le_bytes())?;
-    }
-    Ok(())
-}
-
 /// A directory entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FatEntry {
@@ -283,71 +300,4 @@ fn no_directory(error: io::Error) -> anyhow::Error {
         ),
         _ => error.into(),
     }
-}
-
-/// The cursor that `fatfs` owns and that is committed after it is gone.
-struct Shared<R>(Rc<RefCell<BlockCursor<R>>>);
-
-impl<R> Clone for Shared<R> {
-    fn clone(&self) -> Self {
-        Self(Rc::clone(&self.0))
-    }
-}
-
-impl<R: ReadAt> io::Read for Shared<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.borrow_mut().read(buf)
-    }
-}
-
-impl<R: ReadAt> io::Write for Shared<R> {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().write(buf)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<R: ReadAt> io::Seek for Shared<R> {
-    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
-        io::Seek::seek(&mut *self.0.borrow_mut(), to)
-    }
-}
-
-/// A clock that stands.
-#[derive(Debug)]
-struct FixedTime(DateTime);
-
-impl TimeProvider for FixedTime {
-    fn get_current_date(&self) -> Date {
-        self.0.date
-    }
-
-    fn get_current_date_time(&self) -> DateTime {
-        self.0
-    }
-}
-
-/// FAT counts years from 1980 in seven bits; times outside are moved inside.
-/// The crate wants the clock for ever: one a program run is leaked.
-fn fixed_time(epoch: i64) -> &'static FixedTime {
-    const FIRST: i64 = 315_532_800; // 1980-01-01
-    const LAST: i64 = 4_354_819_198; // 2107-12-31 23:59:58
-    let utc = time::OffsetDateTime::from_unix_timestamp(epoch.clamp(FIRST, LAST))
-        .unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
-    let date = Date {
-        year: utc.year() as u16,
-        month: u16::from(u8::from(utc.month())),
-        day: u16::from(utc.day()),
-    };
-    let (hour, min, sec) = utc.to_hms();
-    let time = Time {
-        hour: hour.into(),
-        min: min.into(),
-        sec: sec.into(),
-        millis: 0,
-    };
-    Box::leak(Box::new(FixedTime(DateTime { date, time })))
 }

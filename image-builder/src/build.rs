@@ -1,8 +1,6 @@
 //! From a plan to an image file: the whole build, in order.
 
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -11,7 +9,7 @@ use uuid::Uuid;
 use crate::compose::{Recipe, compose};
 use crate::identity::{self, HostKeys};
 use crate::ids::NodeIds;
-use crate::overlay::{self, Request};
+use crate::overlay::{self, Part, Request};
 use crate::plan::NodePlan;
 use crate::progress::Progress;
 use crate::rootfs::grow;
@@ -73,6 +71,7 @@ pub fn build(job: Job<'_>, progress: &mut dyn Progress) -> anyhow::Result<Built>
     let ids = NodeIds::derive(job.plan.cluster.id, &job.plan.node.name);
     let keys = HostKeys::load_or_create(job.secrets, &job.plan.node.name)?;
 
+    let epoch = job.epoch.unwrap_or_else(|| base.superblock.written());
     let view = ImageView::open(base.boot.clone(), base.root.clone())?;
     let request = Request {
         plan: job.plan,
@@ -81,11 +80,11 @@ pub fn build(job: Job<'_>, progress: &mut dyn Progress) -> anyhow::Result<Built>
         agent: &agent,
         agent_unit: AGENT_UNIT,
         base_digest: &base.digest,
+        epoch,
     };
     let rendered =
         overlay::render(&request, &view).context("planning what the node adds to its base")?;
 
-    let epoch = job.epoch.unwrap_or_else(|| base.superblock.written());
     let recipe = Recipe {
         base: &base,
         overlay: &rendered.overlay,
@@ -93,19 +92,23 @@ pub fn build(job: Job<'_>, progress: &mut dyn Progress) -> anyhow::Result<Built>
         disk: job.plan.profile.disk,
         epoch,
     };
+    // Twice the overlay: once in the scratch file, once in the image.
+    let overlay_bytes = [Part::Boot, Part::Root].map(|part| rendered.overlay.content_bytes(part));
+    output.check_room(base.data_bytes()? + 2 * overlay_bytes.iter().sum::<u64>())?;
     let disk = compose(recipe, job.cache, output.dir(), progress)?;
-    let written = output.write(&disk, progress)?;
 
-    let known_hosts = job.output.with_extension("known_hosts");
-    let ssh_config = job.output.with_extension("ssh_config");
+    // Before the image: once that is there, all is there.
     let peer = job.plan.peer();
-    put(&known_hosts, &identity::known_hosts([(&peer, &keys)]))?;
+    let known_hosts =
+        output.write_beside("known_hosts", &identity::known_hosts([(&peer, &keys)]))?;
     let absolute = fs::canonicalize(&known_hosts)
         .with_context(|| format!("finding {}", known_hosts.display()))?;
-    put(
-        &ssh_config,
-        &identity::ssh_config([&peer], &job.plan.users[0].name, &absolute),
+    let user = &job.plan.users[0].name;
+    let ssh_config = output.write_beside(
+        "ssh_config",
+        &identity::ssh_config([&peer], user, &absolute),
     )?;
+    let written = output.write(&disk, progress)?;
     Ok(Built {
         image_id: rendered.image_id,
         written,
@@ -129,21 +132,4 @@ fn read_agent(path: &Path) -> anyhow::Result<Vec<u8>> {
             path.display()
         ),
     }
-}
-
-/// Writes a small text file beside its name, then renames it.
-fn put(path: &Path, text: &str) -> anyhow::Result<()> {
-    let dir = path
-        .parent()
-        .filter(|dir| !dir.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let write = || -> anyhow::Result<()> {
-        let mut file = tempfile::Builder::new()
-            .permissions(fs::Permissions::from_mode(0o644))
-            .tempfile_in(dir)?;
-        file.write_all(text.as_bytes())?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().with_context(|| format!("writing {}", path.display()))
 }

@@ -1,6 +1,7 @@
 //! Running an external program: one way, with errors that can be acted on.
 
 use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output, Stdio};
 
 /// Lines of the program's stderr shown in an error.
@@ -50,9 +51,10 @@ impl Cmd {
     /// ordinary user's `PATH` lacks on Debian.
     pub fn new(program: &str, hint: &'static str) -> Self {
         let mut command = Command::new(program);
-        let mut path = std::env::var_os("PATH").unwrap_or_default();
-        path.push(OsString::from(":/usr/local/sbin:/usr/sbin:/sbin"));
-        command.env("PATH", path).stdin(Stdio::null());
+        command.env("PATH", search_path()).stdin(Stdio::null());
+        // Ctrl-C is ours to answer; a child that dies of it would be reported
+        // as its failure.
+        command.process_group(0);
         // Messages are read and shown; no translation, no surprises in tests.
         command.env("LC_ALL", "C");
         Self { command, hint }
@@ -115,6 +117,20 @@ impl Cmd {
             .map(|word| word.to_string_lossy())
             .collect::<Vec<_>>()
             .join(" ")
+    }
+}
+
+/// `PATH` with the system directories behind it. Never an empty entry: that one
+/// means the working directory.
+fn search_path() -> OsString {
+    const SYSTEM: &str = "/usr/local/sbin:/usr/sbin:/sbin";
+    match std::env::var_os("PATH").filter(|path| !path.is_empty()) {
+        Some(mut path) => {
+            path.push(":");
+            path.push(SYSTEM);
+            path
+        }
+        None => format!("/usr/local/bin:/usr/bin:/bin:{SYSTEM}").into(),
     }
 }
 

@@ -138,8 +138,33 @@ impl DiskPiece<'_> {
     }
 }
 
+/// A profile whose root cannot hold what it must.
+#[derive(Debug, thiserror::Error)]
+pub enum FitError {
+    /// Smaller than the base's own.
+    #[error("the profile's root of {root} is smaller than the base's, {base}; write at least that")]
+    Base {
+        /// What the profile says.
+        root: Size,
+        /// What the base has.
+        base: Size,
+    },
+    /// No room for what the node adds.
+    #[error(
+        "the profile's root of {root} has no room for what the node adds ({adds}); write at least {least}"
+    )]
+    Overlay {
+        /// What the profile says.
+        root: Size,
+        /// What is added, with what a first boot needs.
+        adds: Size,
+        /// A size that will do.
+        least: Size,
+    },
+}
+
 /// The root's size: the profile's, or what the overlay needs.
-fn root_size(recipe: &Recipe<'_>) -> anyhow::Result<Size> {
+fn root_size(recipe: &Recipe<'_>) -> Result<Size, FitError> {
     let Recipe {
         base,
         overlay,
@@ -151,21 +176,24 @@ fn root_size(recipe: &Recipe<'_>) -> anyhow::Result<Size> {
     let needed = overlay.content_bytes(Part::Root)
         + overlay.changes(Part::Root).count() as u64 * 2 * 4096
         + SLACK;
-    let short = needed.saturating_sub(base.superblock.free());
-    match disk.root {
-        Extent::Fixed(size) if size.bytes() < have => {
-            bail!(
-                "the profile's root of {size} is smaller than the base's, {}; write at least that",
-                Size(have)
-            )
-        }
-        Extent::Fixed(size) if size.bytes() - have < short => bail!(
-            "the profile's root of {size} has no room for what the node adds ({}); write at least {}",
-            Size(needed.next_multiple_of(Size::MIB)),
-            Size((have + short).next_multiple_of(GROW_STEP)),
-        ),
-        Extent::Fixed(size) => Ok(Size(size.bytes().next_multiple_of(ALIGN))),
-        Extent::Rest => Ok(Size(have + short.next_multiple_of(GROW_STEP))),
+    // A tenth of what is added to a file system is not free: inode tables, and
+    // the twentieth that is kept for root (mke2fs(8), -i and -m).
+    let short = needed.saturating_sub(base.superblock.free()) / 9 * 10;
+    let root = match disk.root {
+        Extent::Fixed(root) => root,
+        Extent::Rest => return Ok(Size(have + short.next_multiple_of(GROW_STEP))),
+    };
+    if root.bytes() < have {
+        Err(FitError::Base {
+            root,
+            base: Size(have),
+        })
+    } else if root.bytes() - have < short {
+        let adds = Size(needed.next_multiple_of(Size::MIB));
+        let least = Size((have + short).next_multiple_of(GROW_STEP));
+        Err(FitError::Overlay { root, adds, least })
+    } else {
+        Ok(Size(root.bytes().next_multiple_of(ALIGN)))
     }
 }
 
@@ -263,8 +291,10 @@ fn check(recipe: &Recipe<'_>, boot: &Arc<CowRegion>, root: &Arc<CowRegion>) -> a
                     "{path} differs"
                 );
             }
-            (Change::Dir { mode, .. }, Some(entry)) => {
-                ensure!(entry.mode == *mode, "{path} differs")
+            (Change::Dir { mode, owner }, Some(entry)) => {
+                let same = entry.kind == Kind::Dir
+                    && (entry.mode, entry.uid, entry.gid) == (*mode, owner.uid, owner.gid);
+                ensure!(same, "{path} differs");
             }
             (Change::Symlink { target }, Some(entry)) => {
                 ensure!(
@@ -272,7 +302,12 @@ fn check(recipe: &Recipe<'_>, boot: &Arc<CowRegion>, root: &Arc<CowRegion>) -> a
                     "{path} differs"
                 );
             }
-            (Change::Remove, None) | (Change::Rename { .. }, _) => {}
+            (Change::Remove, None) => {}
+            (Change::Rename { to }, entry) => {
+                ensure!(view.entry(to)?.is_some(), "{to} is missing");
+                let put_again = recipe.overlay.get(Part::Root, path).is_some();
+                ensure!(entry.is_none() || put_again, "{path} is still there");
+            }
             (Change::Remove, Some(_)) => bail!("{path} is still there"),
             (_, None) => bail!("{path} is missing"),
         }

@@ -30,8 +30,10 @@ pub struct HostKeys {
     pub rsa: KeyPair,
 }
 
-/// One host key with both halves. `Debug` shows the public one only; the
-/// private one is overwritten in memory when the value is dropped.
+/// One host key with both halves. `Debug` shows the public one only. The private
+/// one is overwritten in memory when the value is dropped, by ssh-key; the texts
+/// it was read from and goes out as ([`KeyPair::private`]) are not, and end up in
+/// an image that anyone who holds it can read.
 #[derive(Clone)]
 pub struct KeyPair {
     key: PrivateKey,
@@ -57,6 +59,7 @@ impl HostKeys {
     /// When a key cannot be read, is damaged or readable by others, or when a
     /// missing one cannot be made.
     pub fn load_or_create(secrets: &Path, node: &str) -> Result<Self> {
+        secrets_dir(secrets)?;
         let dir = secrets.join(node);
         private_dir(&dir)?;
         Ok(Self {
@@ -230,6 +233,18 @@ fn create(dir: &Path, path: &Path, content: &[u8]) -> Result<bool> {
         .and_then(|dir| dir.sync_all())
         .with_context(what)?;
     Ok(true)
+}
+
+/// Makes the directory of a cluster's secrets, which git is told to pass over:
+/// cluster files are kept in git, and `git add .` would publish the keys. Told
+/// once: whoever takes the file away, to keep secrets encrypted there, is obeyed.
+fn secrets_dir(dir: &Path) -> Result<()> {
+    if dir.exists() {
+        return Ok(());
+    }
+    private_dir(dir)?;
+    let path = dir.join(".gitignore");
+    fs::write(&path, "*\n").with_context(|| format!("writing {}", path.display()))
 }
 
 fn private_dir(dir: &Path) -> Result<()> {

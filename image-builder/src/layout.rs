@@ -2,6 +2,8 @@
 //! encoded to bytes. On-disk structures: MBR, and GPT (UEFI specification 2.10,
 //! chapter 5), through the `gpt` crate.
 
+mod read_gpt;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -102,6 +104,19 @@ impl Table {
     /// # Errors
     /// When there is none, it is damaged, or a partition ends beyond the image.
     pub fn read(image: &Region) -> Result<Self, LayoutError> {
+        let table = Self::read_cut(image)?;
+        for partition in &table.partitions {
+            partition.check(image.len())?;
+        }
+        Ok(table)
+    }
+
+    /// As [`Table::read`], of an image that may be cut short: partitions may end
+    /// beyond it.
+    ///
+    /// # Errors
+    /// When there is no table, or it is damaged.
+    pub fn read_cut(image: &Region) -> Result<Self, LayoutError> {
         if image.len() < 2 * SECTOR {
             return Err(LayoutError::NoTable("it is shorter than two sectors"));
         }
@@ -111,7 +126,7 @@ impl Table {
             .map_err(|_| LayoutError::NoTable("sector 0 lacks the signature 55 aa"))?;
         let records: Vec<_> = (0..4).filter_map(|slot| mbr.partition(slot)).collect();
         let table = if records.iter().any(|record| record.os_type == PROTECTIVE) {
-            Self::read_gpt(image)?
+            read_gpt::read(image)?
         } else {
             let id = u32::from_le_bytes(*mbr.disk_signature());
             let partitions = (1..)
@@ -133,47 +148,22 @@ impl Table {
         if table.partitions.is_empty() {
             return Err(LayoutError::NoTable("the table is empty"));
         }
-        for partition in &table.partitions {
-            let end = partition.offset.saturating_add(partition.len);
-            if end > image.len() {
-                let number = partition.number;
-                return Err(LayoutError::Truncated {
-                    number,
-                    end,
-                    size: image.len(),
-                });
-            }
-        }
         Ok(table)
     }
+}
 
-    fn read_gpt(image: &Region) -> Result<Self, LayoutError> {
-        // Either header will do: a cut-off or enlarged image has lost the
-        // backup, and the check of the partitions' ends says more than its loss.
-        let disk = GptConfig::new()
-            .open_from_device(BlockCursor::new(image.clone()))
-            .map_err(|error| LayoutError::Damaged(error.to_string()))?;
-        let mut partitions = Vec::new();
-        for (number, entry) in disk
-            .partitions()
-            .iter()
-            .filter(|(_, entry)| entry.is_used())
-        {
-            let sectors = entry.last_lba.checked_sub(entry.first_lba).ok_or_else(|| {
-                LayoutError::Damaged(format!("partition {number} ends before it begins"))
-            })?;
-            partitions.push(Partition {
-                number: *number,
-                offset: entry.first_lba.saturating_mul(SECTOR),
-                len: sectors.saturating_add(1).saturating_mul(SECTOR),
-                name: entry.name.clone(),
-                partuuid: entry.part_guid.to_string(),
-            });
+impl Partition {
+    /// Whether a disk of that many bytes holds it.
+    ///
+    /// # Errors
+    /// [`LayoutError::Truncated`] when it does not.
+    pub fn check(&self, size: u64) -> Result<(), LayoutError> {
+        let end = self.offset.saturating_add(self.len);
+        if end > size {
+            let number = self.number;
+            return Err(LayoutError::Truncated { number, end, size });
         }
-        Ok(Self {
-            scheme: Scheme::Gpt(*disk.guid()),
-            partitions,
-        })
+        Ok(())
     }
 }
 

@@ -6,14 +6,14 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::statvfs::fstatvfs;
 
 use crate::compose::{Composed, DiskPiece};
+use crate::io::Scratch;
 use crate::io::copy::copy_range;
 use crate::plan::Size;
-use crate::progress::Progress;
+use crate::progress::{Interrupted, Progress};
 
 /// Why an image file cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,9 @@ pub enum SinkError {
         /// Bytes the image will take.
         needed: u64,
     },
+    /// The files beside the image would get its name, or one another's.
+    #[error("{0} does not end in .img; give the image a name that does")]
+    Name(PathBuf),
     /// The directory or file cannot be written.
     #[error("{0} cannot be written: {1}")]
     Write(PathBuf, io::Error),
@@ -53,6 +56,7 @@ pub struct Written {
 pub struct ImageFile {
     path: PathBuf,
     dir: PathBuf,
+    replace: bool,
 }
 
 impl ImageFile {
@@ -62,6 +66,9 @@ impl ImageFile {
     /// When a file is there and `replace` was not asked for, or the directory
     /// cannot be made.
     pub fn new(path: &Path, replace: bool) -> Result<Self, SinkError> {
+        if path.extension() != Some("img".as_ref()) && !exists_otherwise(path) {
+            return Err(SinkError::Name(path.into()));
+        }
         match fs::symlink_metadata(path) {
             Ok(meta) if !meta.is_file() => return Err(SinkError::NotAFile(path.into())),
             Ok(_) if !replace => return Err(SinkError::Exists(path.into())),
@@ -75,7 +82,48 @@ impl ImageFile {
         Ok(Self {
             path: path.into(),
             dir,
+            replace,
         })
+    }
+
+    /// Writes a small text beside the image, `pi-1.known_hosts` for
+    /// `pi-1.img`. One with the same content is left as it is.
+    ///
+    /// # Errors
+    /// When another one is there and may not be replaced, or it cannot be
+    /// written.
+    pub fn write_beside(&self, extension: &str, text: &str) -> Result<PathBuf, SinkError> {
+        let path = self.path.with_extension(extension);
+        if fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
+            return Ok(path);
+        }
+        let write = || {
+            let scratch = Scratch::new(&self.dir)?;
+            scratch.file().write_all_at(text.as_bytes(), 0)?;
+            scratch
+                .file()
+                .set_permissions(fs::Permissions::from_mode(0o644))?;
+            scratch.keep(&path, self.replace)
+        };
+        write().map_err(|error| write_error(&path, error))?;
+        Ok(path)
+    }
+
+    /// Checks that so many bytes can still be written.
+    ///
+    /// # Errors
+    /// When they cannot.
+    pub fn check_room(&self, needed: u64) -> Result<(), SinkError> {
+        let free = File::open(&self.dir).and_then(|dir| free_space(&dir));
+        let free = free.map_err(|error| write_error(&self.dir, error))?;
+        match free < needed {
+            true => Err(SinkError::Space {
+                dir: self.dir.clone(),
+                free,
+                needed,
+            }),
+            false => Ok(()),
+        }
     }
 
     /// The directory the image goes to, for scratch files beside it.
@@ -90,25 +138,12 @@ impl ImageFile {
     /// When there is no room, or writing fails or is interrupted; no file with
     /// the image's name is made or changed then.
     pub fn write(&self, disk: &Composed, progress: &mut dyn Progress) -> anyhow::Result<Written> {
-        let failed = |error| SinkError::Write(self.path.clone(), error);
+        let failed = |error| write_error(&self.path, error);
         let pieces = disk.pieces().map_err(failed)?;
         let copied = pieces.iter().map(DiskPiece::len).sum();
-        let scratch = tempfile::Builder::new()
-            .prefix(".imgbuild-")
-            .suffix(".partial")
-            .permissions(fs::Permissions::from_mode(0o600))
-            .tempfile_in(&self.dir)
-            .map_err(failed)?;
-        let free = free_space(scratch.as_file()).map_err(failed)?;
-        if free < copied {
-            return Err(SinkError::Space {
-                dir: self.dir.clone(),
-                free,
-                needed: copied,
-            }
-            .into());
-        }
-        let file = scratch.as_file();
+        self.check_room(copied)?;
+        let scratch = Scratch::new(&self.dir).map_err(failed)?;
+        let file = scratch.file();
         file.set_len(disk.layout.size).map_err(failed)?;
         progress.step("writing the image", Some(copied));
         let mut writeback = Writeback::new(file);
@@ -131,17 +166,13 @@ impl ImageFile {
                 }
                 DiskPiece::Bytes(offset, bytes) => file.write_all_at(bytes, *offset),
             }
-            .with_context(|| format!("writing {}", self.path.display()))?;
+            .map_err(|error| match error.get_ref() {
+                Some(inner) if inner.is::<Interrupted>() => anyhow::Error::from(Interrupted),
+                _ => failed(error).into(),
+            })?;
         }
         progress.step("syncing", None);
-        file.sync_all().map_err(failed)?;
-        scratch
-            .persist(&self.path)
-            .map_err(|error| failed(error.error))?;
-        // The name is on the disk only when its directory is.
-        File::open(&self.dir)
-            .and_then(|dir| dir.sync_all())
-            .map_err(failed)?;
+        scratch.keep(&self.path, self.replace).map_err(failed)?;
         Ok(Written {
             len: disk.layout.size,
             copied,
@@ -185,6 +216,18 @@ impl<'a> Writeback<'a> {
 fn free_space(file: &File) -> io::Result<u64> {
     let stat = fstatvfs(file)?;
     Ok(stat.blocks_available() as u64 * stat.fragment_size() as u64)
+}
+
+/// Something is there that is not a file: that is the better complaint.
+fn exists_otherwise(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|meta| !meta.is_file())
+}
+
+fn write_error(path: &Path, error: io::Error) -> SinkError {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => SinkError::Exists(path.into()),
+        _ => SinkError::Write(path.into(), error),
+    }
 }
 
 fn mib(bytes: u64) -> Size {

@@ -33,3 +33,37 @@ pub const BOOT_NODE_TXT: &str = "/boot/firmware/NODE.txt";
 
 /// What this image is, for programs: on the FAT partition.
 pub const BOOT_MANIFEST: &str = "/boot/firmware/imgbuild.json";
+
+/// The path inside the boot file system of a path on the running node, `/` for
+/// [`BOOT_DIR`] itself; none for a path of another file system. Of a path as it
+/// is written: links and `..` in it are not followed.
+pub fn in_boot(path: &str) -> Option<&str> {
+    match path.strip_prefix(BOOT_DIR)? {
+        "" => Some("/"),
+        inner if inner.starts_with('/') => Some(inner),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_on_the_boot_partition() {
+        for (path, inner) in [
+            ("/boot/firmware/a/b.txt", Some("/a/b.txt")),
+            ("/boot/firmware/", Some("/")),
+            ("/boot/firmware", Some("/")),
+            ("/boot/firmware-old/a", None),
+            ("/boot", None),
+            ("boot/firmware/a", None),
+            ("/etc/boot/firmware/a", None),
+        ] {
+            assert_eq!(in_boot(path), inner, "{path}");
+        }
+        for path in [BOOT_REPORT, BOOT_NODE_TXT, BOOT_MANIFEST] {
+            assert!(in_boot(path).is_some(), "{path}");
+        }
+    }
+}

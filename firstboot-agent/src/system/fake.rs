@@ -3,9 +3,10 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::net::Ipv4Addr;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::time::Duration;
@@ -50,6 +51,12 @@ pub(crate) struct Fake {
     fault: Cell<Option<Fault>>,
     calls: Cell<usize>,
     clock: Cell<Duration>,
+    /// A program is at work: what it puts down is not on the disk yet.
+    in_script: Cell<bool>,
+    // In the page cache only. The agent's own writes never are: each is synced.
+    unsynced: RefCell<BTreeSet<String>>,
+    /// Who was nudged.
+    pub(crate) nudged: RefCell<Vec<Ipv4Addr>>,
     /// Every pause that was asked for.
     pub(crate) pauses: RefCell<Vec<Duration>>,
     /// Everything said, with whom it was said to.
@@ -76,6 +83,9 @@ impl Fake {
             fault: Cell::new(None),
             calls: Cell::new(0),
             clock: Cell::new(Duration::ZERO),
+            in_script: Cell::new(false),
+            unsynced: RefCell::default(),
+            nudged: RefCell::default(),
             pauses: RefCell::default(),
             heard: RefCell::default(),
         }
@@ -104,6 +114,32 @@ impl Fake {
         self.host
             .write(path, mode, content.as_ref())
             .expect("a file under the temporary root");
+        if self.in_script.get() {
+            self.unsynced.borrow_mut().insert(path.into());
+        } else {
+            self.now_synced(path);
+        }
+    }
+
+    /// The power goes. Of a file that was never synced the name is left, and none
+    /// of its content: what ext4 makes of delayed allocation.
+    pub(crate) fn lose_power(&self) {
+        for path in self.unsynced.take() {
+            let mode = self.host.mode(&path).expect("mode").expect("there");
+            self.host.write(&path, mode, b"").expect("emptied");
+        }
+    }
+
+    fn now_synced(&self, path: &str) {
+        self.unsynced.borrow_mut().remove(path);
+    }
+
+    /// What a program does, and only that, happens in the page cache.
+    fn in_script<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.in_script.set(true);
+        let result = work();
+        self.in_script.set(false);
+        result
     }
 
     /// A file's text; empty where there is none.
@@ -154,7 +190,10 @@ impl Fake {
         self.fault.set(None);
         match result {
             Ok(value) => Some(value),
-            Err(payload) if payload.is::<PowerCut>() => None,
+            Err(payload) if payload.is::<PowerCut>() => {
+                self.lose_power();
+                None
+            }
             Err(payload) => panic::resume_unwind(payload),
         }
     }
@@ -227,27 +266,56 @@ impl System for Fake {
     fn write(&self, path: &str, mode: u32, content: &[u8]) -> Result<(), SystemError> {
         let half = || {
             let _ = self.host.write(path, mode, &content[..content.len() / 2]);
+            self.now_synced(path);
         };
-        self.file_call(path, half, || self.host.write(path, mode, content))
+        self.file_call(path, half, || {
+            self.host.write(path, mode, content)?;
+            self.now_synced(path);
+            Ok(())
+        })
     }
 
     fn append(&self, path: &str, mode: u32, content: &[u8]) -> Result<(), SystemError> {
         let half = || {
             let _ = self.host.append(path, mode, &content[..content.len() / 2]);
+            self.now_synced(path);
         };
-        self.file_call(path, half, || self.host.append(path, mode, content))
+        self.file_call(path, half, || {
+            self.host.append(path, mode, content)?;
+            self.now_synced(path);
+            Ok(())
+        })
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), SystemError> {
-        self.file_call(to, || (), || self.host.rename(from, to))
+        let rename = || {
+            self.host.rename(from, to)?;
+            // The new name is on the disk; the content as much as it was.
+            self.now_synced(to);
+            let mut unsynced = self.unsynced.borrow_mut();
+            if unsynced.remove(from) {
+                unsynced.insert(to.into());
+            }
+            Ok(())
+        };
+        self.file_call(to, || (), rename)
     }
 
     fn remove(&self, path: &str) -> Result<(), SystemError> {
-        self.file_call(path, || (), || self.host.remove(path))
+        let remove = || {
+            self.host.remove(path)?;
+            self.now_synced(path);
+            Ok(())
+        };
+        self.file_call(path, || (), remove)
     }
 
     fn sync(&self) -> Result<(), SystemError> {
-        self.file_call("the disk", || (), || Ok(()))
+        let sync = || {
+            self.unsynced.borrow_mut().clear();
+            Ok(())
+        };
+        self.file_call("the disk", || (), sync)
     }
 
     fn run(&self, command: &Command) -> Result<String, SystemError> {
@@ -258,17 +326,23 @@ impl System for Fake {
         let scripts = self.scripts.borrow();
         let script = scripts.get(command.program);
         let whole = || match script {
-            Some(script) => script(self, &command.args, Extent::Whole).map_err(problem),
+            Some(script) => self
+                .in_script(|| script(self, &command.args, Extent::Whole))
+                .map_err(problem),
             None => Err(SystemError::NotInstalled {
                 command: command.clone(),
             }),
         };
         let half = || {
             if let Some(script) = script {
-                let _ = script(self, &command.args, Extent::Half);
+                let _ = self.in_script(|| script(self, &command.args, Extent::Half));
             }
         };
         self.call(half, whole, || problem("injected".into()))
+    }
+
+    fn nudge(&self, neighbour: Ipv4Addr) {
+        self.sure_call(|| self.nudged.borrow_mut().push(neighbour));
     }
 
     fn say(&self, to: Ear<'_>, text: &str) {

@@ -3,6 +3,7 @@
 use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -118,6 +119,13 @@ impl System for Host {
         program::run(command)
     }
 
+    fn nudge(&self, neighbour: Ipv4Addr) {
+        // To the discard service (RFC 863): nobody listens there, and whoever
+        // does throws it away.
+        let send = || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?.send_to(&[], (neighbour, 9));
+        let _: io::Result<usize> = send();
+    }
+
     fn say(&self, to: Ear<'_>, text: &str) {
         // Whoever cannot listen is not waited for.
         let _ = match to {
@@ -230,6 +238,13 @@ mod tests {
             error.to_string().starts_with("writing /no/such/file: "),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_nudge_reaches_the_neighbour_and_a_deaf_one_does_no_harm() {
+        // Port 9 belongs to root, so only the sending is seen here.
+        Host::new("/").nudge(Ipv4Addr::LOCALHOST);
+        Host::new("/").nudge(Ipv4Addr::BROADCAST);
     }
 
     #[test]

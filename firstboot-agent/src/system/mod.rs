@@ -11,6 +11,7 @@ mod program;
 
 use std::fmt;
 use std::io;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// The machine, as far as the agent touches it.
@@ -36,6 +37,9 @@ pub(crate) trait System {
     fn sync(&self) -> Result<(), SystemError>;
     /// Runs a program to its end and gives what it wrote to stdout.
     fn run(&self, command: &Command) -> Result<String, SystemError>;
+    /// Sends a neighbour in our network an empty datagram, so that the kernel has
+    /// to find it by ARP. Whether it did, `ip neigh` tells; so this cannot fail.
+    fn nudge(&self, neighbour: Ipv4Addr);
     /// Tells somebody. Nothing depends on it, so it neither fails nor waits.
     fn say(&self, to: Ear<'_>, text: &str);
     /// Seconds since 1970, for people. A Pi without a battery starts wrong.

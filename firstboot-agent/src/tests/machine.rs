@@ -122,6 +122,16 @@ pub(crate) fn set_gateway(fake: &Fake, gateway: Gateway) {
     });
 }
 
+/// No ping, as in a lean base: the gateway is looked up once it is nudged.
+pub(crate) fn uninstall_ping(fake: &Fake) {
+    fake.uninstall("ping");
+    fake.install("ip", |fake, args, _| {
+        let answer = ip(fake, args, "/run/links");
+        let early = args.iter().any(|arg| arg == "neigh") && fake.nudged.borrow().is_empty();
+        Ok(if early { "[]".into() } else { answer })
+    });
+}
+
 /// A private key file and its public line. The same seed gives the same key.
 pub(crate) fn key_pair(kind: &str, seed: &[u8]) -> (String, String) {
     let string = |bytes: &[u8]| [&length(bytes)[..], bytes].concat();
@@ -223,4 +233,5 @@ pub(crate) fn restart(fake: &Fake) {
     fake.put("/proc/sys/kernel/hostname", 0o644, kept);
     fake.put("/proc/sys/kernel/random/boot_id", 0o444, "b2\n");
     fake.remove("/run/sshd-restarts").expect("in memory");
+    fake.nudged.take();
 }

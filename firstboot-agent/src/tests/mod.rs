@@ -9,10 +9,10 @@ use std::time::Duration;
 use node_config::report::{Outcome, State};
 use node_config::{ConsoleLine, Report, paths};
 
-use self::machine::{ED25519, Gateway, RSA};
+use self::machine::{ED25519, ETH0_UP, Gateway, RSA};
 use crate::journal::Journal;
 use crate::run::{End, run};
-use crate::stages::ALL;
+use crate::stages::{ALL, Look};
 use crate::system::fake::{Fake, Fault};
 
 /// A node as it may be found at its first boot, and its name.
@@ -34,6 +34,11 @@ const CASES: &[Case] = &[
         let fake = machine::healthy();
         machine::set_gateway(&fake, Gateway::ArpOnly);
         fake.put("/proc/self/mountinfo", 0o444, "");
+        fake
+    }),
+    ("no ping in the base", || {
+        let fake = machine::healthy();
+        machine::uninstall_ping(&fake);
         fake
     }),
     ("harmed by an earlier cut", harmed),
@@ -162,6 +167,49 @@ fn cut_at_every_call_it_ends_the_same() {
 }
 
 #[test]
+fn nothing_is_left_to_the_page_cache() {
+    for (name, make) in CASES {
+        let (expected, _) = undisturbed(*make);
+        let fake = make();
+        assert_eq!(fake.power_on(None, boot), Some(End::Done), "{name}");
+        fake.lose_power();
+        assert_eq!(end_state(&fake), expected, "{name}");
+    }
+}
+
+/// The last stage syncs too, but a stage may wait for days before it.
+#[test]
+fn a_stage_that_is_done_stays_done_without_power() {
+    let fake = harmed();
+    for stage in ALL {
+        stage.apply(&machine::node(), &fake).expect("applies");
+        fake.lose_power();
+        let look = stage.look(&machine::node(), &fake).expect("looks");
+        assert!(matches!(look, Look::Done(_)), "{}: {look:?}", stage.name());
+    }
+}
+
+/// A key that got its name before its content was on the disk would be made a
+/// second time, and whoever trusted the first one would be alarmed.
+#[test]
+fn a_cut_leaves_no_new_key_without_its_content() {
+    let (expected, calls) = undisturbed(harmed);
+    let before = harmed().text(ED25519);
+    let (_, after) = &expected[ED25519];
+    for call in 0..calls {
+        let fake = harmed();
+        assert_eq!(fake.power_on(Some(Fault::CutBefore(call)), boot), None);
+        // Missing, between being set aside and being replaced.
+        if let Some((_, found)) = fake.files().get(ED25519) {
+            assert!(
+                found == before.as_bytes() || found == after,
+                "cut at {call}"
+            );
+        }
+    }
+}
+
+#[test]
 fn cut_twice_it_ends_the_same() {
     let (expected, calls) = undisturbed(harmed);
     for first in (0..calls).step_by(4) {
@@ -224,15 +272,15 @@ fn a_silent_gateway_is_retried_for_ever_without_noise() {
 #[test]
 fn a_fatal_stage_stops_the_run_until_the_next_boot() {
     let fake = machine::healthy();
-    fake.uninstall("ping");
+    fake.uninstall("ip");
     assert_eq!(fake.power_on(None, boot), Some(End::Failed));
     let report = Report::parse(&fake.text(paths::REPORT)).expect("report");
     assert_eq!(report.state, State::Failed);
     assert_eq!(report.stages[2].outcome, Outcome::Pending);
-    assert!(report.stages[1].message.contains("ping is not installed"));
+    assert!(report.stages[1].message.contains("ip is not installed"));
     assert!(!fake.files().contains_key(paths::DONE));
 
-    machine::set_gateway(&fake, Gateway::Pings);
+    machine::set_link(&fake, ETH0_UP);
     assert_eq!(boot_to_the_end(&fake), End::Done);
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use super::Global;
-use super::terminal::{Terminal, print_json};
+use super::terminal::{Terminal, print_text};
 use crate::build::{self, Job};
 use crate::config::Workspace;
 use crate::plan::Size;
@@ -38,13 +38,16 @@ pub(super) struct Args {
         hide_env_values = true
     )]
     agent: Option<PathBuf>,
-    /// Print what was built as JSON on stdout.
+    /// Print what was built as JSON on stdout, a line a node.
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
     let workspace = global.workspace()?;
+    for warning in workspace.warnings() {
+        eprintln!("warning: {warning}");
+    }
     let nodes: Vec<&str> = match args.all {
         true => workspace.node_names().collect(),
         false => args.nodes.iter().map(String::as_str).collect(),
@@ -60,7 +63,6 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
         .map(|node| workspace.plan(node))
         .collect::<Result<Vec<_>, _>>()?;
     let mut terminal = Terminal::new()?;
-    let mut built = Vec::new();
     for plan in &plans {
         let output = args
             .output
@@ -87,7 +89,9 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
             result.ssh_config.display(),
             plan.node.name,
         );
-        built.push(serde_json::json!({
+        if args.json {
+            // A line as soon as it is true: a later node may fail.
+            let line = serde_json::json!({
             "node": plan.node.name,
             "image": output,
             "image_id": result.image_id,
@@ -95,13 +99,11 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
             "data_bytes": result.written.copied,
             "known_hosts": result.known_hosts,
             "ssh_config": result.ssh_config,
-        }));
+            });
+            print_text(format!("{line}\n"))?;
+        }
     }
-    if args.json {
-        print_json(&built)
-    } else {
-        Ok(())
-    }
+    Ok(())
 }
 
 /// Where a node's image goes unless the user says otherwise.

@@ -1,10 +1,13 @@
 //! How a run ends: one exit code a reason, and the error in words.
 
+use std::io;
 use std::process::ExitCode;
 
 use crate::cmd::CmdError;
+use crate::compose::FitError;
 use crate::config::{Problems, UnknownNode};
 use crate::progress::Interrupted;
+use crate::rootfs::PathError;
 use crate::sink::SinkError;
 use crate::source::BaseError;
 
@@ -23,10 +26,13 @@ Exit codes:
   7    the node that was tried did not come up
   130  interrupted";
 
+/// What the shell expects of a program that Ctrl-C ended: 128 + SIGINT.
+pub(super) const INTERRUPTED: u8 = 130;
+
 /// Prints the error and everything behind it, and gives its exit code.
 pub(super) fn report(error: &anyhow::Error) -> ExitCode {
     let code = code(error);
-    if code == 130 {
+    if code == INTERRUPTED {
         eprintln!("interrupted; nothing was left half-written");
     } else {
         // Problems bring their own places; a prefix would spoil `file:line`.
@@ -39,30 +45,32 @@ pub(super) fn report(error: &anyhow::Error) -> ExitCode {
 }
 
 fn code(error: &anyhow::Error) -> u8 {
-    for cause in error.chain() {
-        if cause.is::<Interrupted>() || wraps_interrupted(cause) {
-            return 130;
-        } else if cause.is::<Problems>() || cause.is::<UnknownNode>() {
-            return 3;
-        } else if cause.is::<BaseError>() {
-            return 4;
-        } else if let Some(CmdError::Missing { .. }) = cause.downcast_ref() {
-            return 5;
-        } else if cause.is::<SinkError>() {
-            return 6;
-        } else if cause.is::<NotUp>() {
-            return 7;
-        }
-    }
-    1
+    error.chain().find_map(meaning).unwrap_or(1)
 }
 
-/// An `io::Error` hides what it was made of from the chain.
-fn wraps_interrupted(cause: &(dyn std::error::Error + 'static)) -> bool {
-    cause
-        .downcast_ref::<std::io::Error>()
-        .and_then(std::io::Error::get_ref)
-        .is_some_and(|inner| inner.is::<Interrupted>())
+/// What one link of the chain means, if it alone decides.
+fn meaning(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
+    if let Some(io) = cause.downcast_ref::<io::Error>() {
+        // An `io::Error` hides what it was made of from the chain.
+        return match io.get_ref() {
+            Some(inner) if inner.is::<Interrupted>() => Some(INTERRUPTED),
+            _ if io.kind() == io::ErrorKind::StorageFull => Some(6),
+            _ => None,
+        };
+    }
+    let is = |known: bool, code: u8| known.then_some(code);
+    is(cause.is::<Interrupted>(), INTERRUPTED)
+        .or(is(
+            cause.is::<Problems>() || cause.is::<UnknownNode>() || cause.is::<FitError>(),
+            3,
+        ))
+        .or(is(cause.is::<BaseError>() || cause.is::<PathError>(), 4))
+        .or(is(
+            matches!(cause.downcast_ref(), Some(CmdError::Missing { .. })),
+            5,
+        ))
+        .or(is(cause.is::<SinkError>(), 6))
+        .or(is(cause.is::<NotUp>(), 7))
 }
 
 /// The chain as one sentence, without a cause that its parent already quotes.

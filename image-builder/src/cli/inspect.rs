@@ -10,6 +10,7 @@ use clap::Subcommand;
 use super::terminal::{print_json, print_text};
 use crate::inspect::{self, Image};
 use crate::io::Region;
+use crate::source::BaseError;
 
 /// Arguments of `imgbuild inspect`.
 #[derive(Debug, clap::Args)]
@@ -41,18 +42,20 @@ enum Action {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let name = args.image.display();
     let open = || -> anyhow::Result<Image> {
-        let file = File::open(&args.image).map_err(crate::source::BaseError::Open)?;
-        Image::open(Region::whole(Arc::new(file))?)
+        let file = File::open(&args.image).map_err(BaseError::Open)?;
+        let whole = Region::whole(Arc::new(file)).map_err(BaseError::Open)?;
+        Ok(Image::open(whole)?)
     };
-    let image = open().with_context(|| format!("looking into {name}"))?;
+    let looking = || format!("looking into {name}");
+    let image = open().with_context(looking)?;
     match &args.action {
-        None if args.json => print_json(&image.summary()?),
+        None if args.json => print_json(&image.summary()),
         None => print_text(inspect::text::summary(
             &args.image.display().to_string(),
-            &image.summary()?,
+            &image.summary(),
         )),
         Some(Action::Ls { path }) => {
-            let Some(rows) = image.ls(path)? else {
+            let Some(rows) = image.ls(path).with_context(looking)? else {
                 bail!("{name} has no {path}")
             };
             if args.json {
@@ -61,7 +64,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
                 print_text(inspect::text::listing(&rows))
             }
         }
-        Some(Action::Cat { path }) => match image.cat(path)? {
+        Some(Action::Cat { path }) => match image.cat(path).with_context(looking)? {
             Some(content) => print_text(content),
             None => bail!("{name} has no {path}"),
         },

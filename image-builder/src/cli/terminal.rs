@@ -9,13 +9,11 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::exit::INTERRUPTED;
 use crate::progress::{Interrupted, Progress};
 
 /// Steps shorter than this are not worth a line in a log.
 const WORTH_A_LINE: Duration = Duration::from_secs(1);
-
-/// What the shell expects of a program that Ctrl-C ended: 128 + SIGINT.
-const EXIT_INTERRUPTED: i32 = 130;
 
 /// Set by the first Ctrl-C (or SIGTERM); the second ends the program at once.
 #[derive(Debug, Clone)]
@@ -29,7 +27,7 @@ impl Interrupts {
             // Order matters: the shutdown looks at the flag before it is set.
             signal_hook::flag::register_conditional_shutdown(
                 signal,
-                EXIT_INTERRUPTED,
+                i32::from(INTERRUPTED),
                 Arc::clone(&flag),
             )
             .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)))
@@ -123,7 +121,7 @@ fn style(total: Option<u64>) -> ProgressStyle {
 /// Prints a value for programs, on stdout.
 pub(super) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(value).context("rendering JSON")?;
-    print_text(&(text + "\n"))
+    print_text(text + "\n")
 }
 
 /// Prints data on stdout. A reader that went away (`| head`) is no error.

@@ -1,5 +1,7 @@
 //! `imgbuild try`.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -70,10 +72,19 @@ pub(super) fn run(_: &Global, args: &Args) -> anyhow::Result<()> {
     let image = find_image(&args.what)?;
     let (kernel, node, user) =
         read_image(&image).with_context(|| format!("reading the image {}", image.display()))?;
+    // 0700 and 0600: a node writes its secrets to its disk and, if it is broken,
+    // perhaps to its console.
     let dir = tempfile::Builder::new()
         .prefix("imgbuild-try-")
+        .permissions(Permissions::from_mode(0o700))
         .tempdir()
         .context("making a scratch directory")?;
+    let log = tempfile::Builder::new()
+        .prefix("imgbuild-try-")
+        .suffix(".log")
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile()
+        .context("making the console's log")?;
     let machine = Machine {
         image: &image,
         bus: args.disk,
@@ -81,6 +92,7 @@ pub(super) fn run(_: &Global, args: &Args) -> anyhow::Result<()> {
         node: &node,
         ssh_port: args.ssh_port,
         dir: dir.path(),
+        log: log.path(),
     };
     let begun = Instant::now();
     let mut guest = machine.start()?;
@@ -103,8 +115,10 @@ pub(super) fn run(_: &Global, args: &Args) -> anyhow::Result<()> {
     let (stages, output) = match result {
         Ok(done) => done,
         Err(error) => {
-            // What happened is in the console's log: it outlives the scratch.
-            let _ = dir.keep();
+            // What happened is in the log; the scratch disk goes.
+            if error.is::<NotUp>() {
+                log.keep().context("keeping the console's log")?;
+            }
             return Err(error);
         }
     };
@@ -124,15 +138,23 @@ pub(super) fn run(_: &Global, args: &Args) -> anyhow::Result<()> {
     }
 }
 
+/// A node's image in out/, or the file named: what looks like a path is one.
 fn find_image(what: &str) -> anyhow::Result<PathBuf> {
-    let candidates = [PathBuf::from(what), default_output(what)];
-    match candidates.iter().find(|path| path.is_file()) {
-        Some(path) => Ok(path.clone()),
-        None => bail!(
-            "there is no image {what}, and no {}; run `imgbuild build {what}`",
-            candidates[1].display()
-        ),
+    let path = PathBuf::from(what);
+    if what.contains(['/', '.']) {
+        return match path.is_file() {
+            true => Ok(path),
+            false => bail!("there is no image {what}"),
+        };
     }
+    let image = default_output(what);
+    if !image.is_file() {
+        bail!(
+            "there is no image {}; run `imgbuild build {what}`",
+            image.display()
+        );
+    }
+    Ok(image)
 }
 
 /// The kernel to boot, what the node was told, and its first user.
@@ -152,13 +174,20 @@ fn read_image(image: &Path) -> anyhow::Result<(Kernel, NodeConfig, String)> {
     let user = passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?;
-        (fields.nth(1) == Some("1000")).then(|| name.to_owned())
+        (fields.nth(1) == Some("1000") && is_login_name(name)).then(|| name.to_owned())
     });
     Ok((
         Kernel::of(&view)?,
         node,
-        user.context("it has no user with uid 1000")?,
+        user.context("it has no user with uid 1000 and a plain name")?,
     ))
+}
+
+/// Letters, digits, `_` and `-`, and no `-` in front: nothing a program or a
+/// shell could take for something else.
+fn is_login_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    !name.is_empty() && !name.starts_with('-') && name.chars().all(plain)
 }
 
 /// Follows the console to the agent's last word; gives the stages' reports.

@@ -47,6 +47,20 @@ fn keys_are_made_once_and_private() {
 }
 
 #[test]
+fn git_passes_over_new_secrets() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let secrets = dir.path().join("cluster/secrets");
+    secrets_dir(&secrets).expect("made");
+    let ignore = secrets.join(".gitignore");
+    assert_eq!(fs::read_to_string(&ignore).expect("file"), "*\n");
+    assert_eq!(mode(&secrets), 0o700);
+
+    fs::remove_file(&ignore).expect("taken away");
+    secrets_dir(&secrets).expect("there");
+    assert!(!ignore.exists(), "not written twice");
+}
+
+#[test]
 fn openssh_agrees() {
     let (dir, keys) = kept();
     for key in keys.each() {

@@ -27,6 +27,9 @@ pub fn ssh_config<'a>(
     user: &str,
     known_hosts: &Path,
 ) -> String {
+    // ssh reads `%d` in it as the home directory, and so on (TOKENS in
+    // ssh_config(5)).
+    let known_hosts = known_hosts.display().to_string().replace('%', "%%");
     let mut text = String::new();
     for Peer { name, address } in nodes {
         let _ = writeln!(text, "Host {name}");
@@ -34,10 +37,7 @@ pub fn ssh_config<'a>(
         for (key, value) in [
             ("HostName", address.to_string()),
             ("User", user.to_owned()),
-            (
-                "UserKnownHostsFile",
-                format!("\"{}\"", known_hosts.display()),
-            ),
+            ("UserKnownHostsFile", format!("\"{known_hosts}\"")),
             // The keys are known before the node exists: any other key is an
             // impostor, or an address that moved, and asking would hide it.
             ("StrictHostKeyChecking", "yes".to_owned()),

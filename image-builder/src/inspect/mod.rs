@@ -1,24 +1,30 @@
 //! Looking into an image: partitions, file systems, what it says of itself.
-//! Nothing is mounted, nothing is written.
+//! Nothing is mounted, nothing is written. What most needs looking into is a
+//! disk that was cut off: every part is shown as far as it can be read, and only
+//! what cannot be read is refused.
 
+mod partition;
 pub mod text;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use node_config::paths;
 use serde::Serialize;
 
+use crate::bootfs::{BootFs, FatEntry};
 use crate::io::{ReadAt as _, Region};
-use crate::layout::Partition;
+use crate::layout::Table;
+use crate::overlay::Kind;
 use crate::overlay::manifest::Manifest;
-use crate::overlay::{BaseView as _, Kind, Part};
-use crate::source::{BaseError, Partitions, find_partitions};
-use crate::view::ImageView;
+use crate::rootfs::RootView;
+use crate::source::BaseError;
+pub use partition::{FileSystem, State};
+use partition::{Found, Reader};
 
 /// An image to look into.
 pub struct Image {
     len: u64,
-    parts: Partitions,
-    view: ImageView,
+    table: Table,
+    partitions: Vec<Found>,
 }
 
 /// What `imgbuild inspect` shows.
@@ -36,6 +42,8 @@ pub struct Summary {
     pub kernels: Vec<String>,
     /// Our own manifest, on images of ours.
     pub manifest: Option<Manifest>,
+    /// What should be there and could not be read.
+    pub problems: Vec<String>,
 }
 
 /// One partition.
@@ -51,23 +59,10 @@ pub struct PartitionSummary {
     pub name: String,
     /// As in `PARTUUID=`.
     pub partuuid: String,
+    /// What is wrong with where it lies.
+    pub problem: Option<String>,
     /// What is in it, where that is known.
     pub filesystem: Option<FileSystem>,
-}
-
-/// One file system.
-#[derive(Debug, Clone, Serialize)]
-pub struct FileSystem {
-    /// `vfat` or `ext4`.
-    pub kind: &'static str,
-    /// The volume label.
-    pub label: String,
-    /// UUID, or FAT serial as in `UUID=`.
-    pub uuid: String,
-    /// Bytes free.
-    pub free: u64,
-    /// ext4's features, or FAT's cluster size.
-    pub features: Vec<String>,
 }
 
 /// One row of a listing.
@@ -90,45 +85,85 @@ pub struct Row {
 }
 
 impl Image {
-    /// Opens an image of ours or a base.
+    /// Opens an image of ours, a base, or a copy of a node's disk.
     ///
     /// # Errors
-    /// When it has no table, or not one FAT and one ext4 partition that can be
-    /// read.
-    pub fn open(image: Region) -> anyhow::Result<Self> {
-        let parts = find_partitions(&image)?;
-        let view = ImageView::open(parts.boot.clone(), parts.root.clone())?;
+    /// When it has no partition table that can be read.
+    pub fn open(image: Region) -> Result<Self, BaseError> {
+        let table = Table::read_cut(&image)?;
+        let look = |partition| Found::look(&image, partition);
+        let partitions = table.partitions.iter().map(look).collect();
         Ok(Self {
             len: image.len(),
-            parts,
-            view,
+            table,
+            partitions,
         })
     }
 
-    /// Everything about it.
-    ///
-    /// # Errors
-    /// When a file system is damaged, or a manifest is there but not readable.
-    pub fn summary(&self) -> anyhow::Result<Summary> {
-        let partitions = self.parts.table.partitions.iter();
-        let partitions = partitions
-            .map(|partition| self.partition(partition))
-            .collect::<anyhow::Result<_>>()?;
-        let os = self.view.read(Part::Root, "/etc/os-release")?;
-        let manifest = self.view.read(
-            Part::Boot,
-            boot_path(paths::BOOT_MANIFEST).unwrap_or_default(),
-        )?;
-        Ok(Summary {
+    /// Everything about it that can be read.
+    pub fn summary(&self) -> Summary {
+        let mut problems = Vec::new();
+        let mut keep = |error: anyhow::Error| problems.push(problem(error));
+        let root = self.root();
+        let os = root.as_ref().ok().and_then(|root| {
+            let content = root.read("/etc/os-release").map_err(&mut keep).ok()??;
+            pretty_name(&content)
+        });
+        let kernels = root.as_ref().ok().map(|root| {
+            let names = root.list("/usr/lib/modules").map_err(&mut keep);
+            names.unwrap_or_default()
+        });
+        let manifest = self.boot().ok().and_then(|boot| {
+            let path = boot_path(paths::BOOT_MANIFEST).unwrap_or_default();
+            let content = boot.read(path).map_err(&mut keep).ok()??;
+            Manifest::parse(&String::from_utf8_lossy(&content))
+                .map_err(|error| keep(anyhow!(error)))
+                .ok()
+        });
+        let summaries = self.partitions.iter().map(|found| found.summary.clone());
+        Summary {
             bytes: self.len,
-            table: self.parts.table.scheme.to_string(),
-            partitions,
-            os: os.as_deref().and_then(pretty_name),
-            kernels: self.view.list(Part::Root, "/usr/lib/modules")?,
-            manifest: manifest
-                .map(|bytes| Manifest::parse(&String::from_utf8_lossy(&bytes)))
-                .transpose()?,
-        })
+            table: self.table.scheme.to_string(),
+            partitions: summaries.collect(),
+            os,
+            kernels: kernels.unwrap_or_default(),
+            manifest,
+            problems,
+        }
+    }
+
+    /// The boot file system: the one called `bootfs`, or else the first FAT.
+    fn boot(&self) -> anyhow::Result<&BootFs<Region>> {
+        match self.reader("vfat", "bootfs")? {
+            Reader::Boot(boot) => Ok(boot),
+            Reader::Root(_) => bail!("it has no boot file system"),
+        }
+    }
+
+    /// The root file system: the one called `rootfs`, or else the first ext4.
+    fn root(&self) -> anyhow::Result<&RootView> {
+        match self.reader("ext4", "rootfs")? {
+            Reader::Root(root) => Ok(root),
+            Reader::Boot(_) => bail!("it has no root file system"),
+        }
+    }
+
+    fn reader(&self, kind: &str, name: &str) -> anyhow::Result<&Reader> {
+        let of_kind = |found: &&Found| {
+            let filesystem = found.summary.filesystem.as_ref();
+            filesystem.is_some_and(|fs| fs.kind == kind)
+        };
+        let mut all = self.partitions.iter().filter(of_kind);
+        let named = all.clone().find(|found| found.is_called(name));
+        let found = named
+            .or_else(|| all.next())
+            .with_context(|| format!("it has no {kind} partition"))?;
+        let number = found.summary.number;
+        match &found.reader {
+            Some(Ok(reader)) => Ok(reader),
+            Some(Err(error)) => bail!("partition {number} cannot be read: {error:#}"),
+            None => bail!("partition {number} cannot be read"),
+        }
     }
 
     /// The entries of a directory, or the one entry of a file; `None` if the
@@ -141,7 +176,7 @@ impl Image {
         if let Some(inside) = boot_path(path) {
             return self.ls_boot(inside);
         }
-        let root = self.view.root();
+        let root = self.root()?;
         match root.entry(path)? {
             None => Ok(None),
             Some(entry) if entry.kind == Kind::Dir => {
@@ -166,79 +201,31 @@ impl Image {
     pub fn cat(&self, path: &str) -> anyhow::Result<Option<Vec<u8>>> {
         let path = absolute(path)?;
         match boot_path(path) {
-            Some(inside) => self.view.read(Part::Boot, inside),
-            None => self.view.read(Part::Root, path),
+            Some(inside) => self.boot()?.read(inside),
+            None => self.root()?.read(path),
         }
     }
 
     fn ls_boot(&self, path: &str) -> anyhow::Result<Option<Vec<Row>>> {
-        let boot = self.view.boot();
-        let rows = |entries: Vec<crate::bootfs::FatEntry>| {
-            let row = |entry: crate::bootfs::FatEntry| Row {
-                kind: if entry.dir { "dir" } else { "file" },
-                mode: None,
-                uid: None,
-                gid: None,
-                bytes: entry.len,
-                name: entry.name,
-                target: None,
-            };
-            entries.into_iter().map(row).collect()
+        let boot = self.boot()?;
+        let entries = match boot.entry(path)? {
+            None => return Ok(None),
+            Some(entry) if entry.dir => boot.entries(path)?,
+            Some(entry) => vec![entry],
         };
-        match boot.kind(path)? {
-            None => Ok(None),
-            Some(Kind::Dir) => Ok(Some(rows(boot.entries(path)?))),
-            Some(_) => {
-                let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
-                let mut entries = boot.entries(dir)?;
-                entries.retain(|entry| entry.name.eq_ignore_ascii_case(name));
-                Ok(Some(rows(entries)))
-            }
-        }
+        Ok(Some(entries.into_iter().map(boot_row).collect()))
     }
+}
 
-    fn partition(&self, partition: &Partition) -> anyhow::Result<PartitionSummary> {
-        let here = |region: &Region| region.place().1 == partition.offset;
-        let filesystem = if here(&self.parts.boot) {
-            let boot = self.view.boot();
-            let (free, cluster) = boot
-                .space()
-                .map_err(|error| BaseError::Boot(error.into()))?;
-            let serial = boot.serial();
-            Some(FileSystem {
-                kind: "vfat",
-                label: boot.label().trim_end().to_owned(),
-                uuid: format!("{:04X}-{:04X}", serial >> 16, serial & 0xffff),
-                free,
-                features: vec![format!("{cluster}-byte clusters")],
-            })
-        } else if here(&self.parts.root) {
-            let superblock = &self.parts.superblock;
-            Some(FileSystem {
-                kind: "ext4",
-                label: superblock.label().to_owned(),
-                uuid: superblock.uuid().to_string(),
-                free: superblock.free(),
-                features: superblock.features(),
-            })
-        } else {
-            None
-        };
-        let Partition {
-            number,
-            offset,
-            len,
-            name,
-            partuuid,
-        } = partition.clone();
-        Ok(PartitionSummary {
-            number,
-            offset,
-            bytes: len,
-            name,
-            partuuid,
-            filesystem,
-        })
+fn boot_row(entry: FatEntry) -> Row {
+    Row {
+        kind: if entry.dir { "dir" } else { "file" },
+        mode: None,
+        uid: None,
+        gid: None,
+        bytes: entry.len,
+        name: entry.name,
+        target: None,
     }
 }
 
@@ -282,4 +269,9 @@ fn pretty_name(os_release: &[u8]) -> Option<String> {
         .lines()
         .find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
     Some(value.trim_matches('"').to_owned())
+}
+
+/// An error in one line, with everything behind it.
+fn problem(error: impl Into<anyhow::Error>) -> String {
+    format!("{:#}", error.into())
 }

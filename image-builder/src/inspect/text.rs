@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{PartitionSummary, Row, Summary};
+use super::{FileSystem, PartitionSummary, Row, Summary};
 use crate::plan::Size;
 
 /// Columns of the partition map.
@@ -20,42 +20,36 @@ pub fn summary(name: &str, summary: &Summary) -> String {
             bytes,
             name,
             partuuid,
+            problem,
             filesystem,
         } = partition;
         let _ = write!(
             out,
-            "\n{number} {name:<8} {:>9} at {:>9}  {partuuid}\n",
+            "\n{number} {:<8} {:>9} at {:>9}  {partuuid}\n",
+            plain(name),
             human(*bytes),
             human(*offset)
         );
+        if let Some(problem) = problem {
+            let _ = writeln!(out, "  {}", plain(problem));
+        }
         match filesystem {
-            Some(fs) => {
-                let _ = write!(
-                    out,
-                    "  {} {:?}, {} free, {}\n  {}\n",
-                    fs.kind,
-                    fs.label,
-                    human(fs.free),
-                    fs.uuid,
-                    fs.features.join(" ")
-                );
-            }
+            Some(fs) => file_system(&mut out, fs),
             None => out += "  no file system imgbuild knows\n",
         }
     }
     out.push('\n');
     if let Some(os) = &summary.os {
-        let _ = writeln!(out, "system   {os}");
+        let _ = writeln!(out, "system   {}", plain(os));
     }
     if !summary.kernels.is_empty() {
-        let _ = writeln!(out, "kernels  {}", summary.kernels.join(", "));
+        let _ = writeln!(out, "kernels  {}", plain(&summary.kernels.join(", ")));
     }
     match &summary.manifest {
         Some(manifest) => {
             let node = &manifest.node;
-            let _ = write!(
-                out,
-                "node     {} ({}) {}, cluster {}\nimage    {}, profile {}, {}\nbase     sha256 {}\n",
+            let text = format!(
+                "node     {} ({}) {}, cluster {}\nimage    {}, profile {}, {}\nbase     sha256 {}",
                 node.name,
                 node.role,
                 node.address,
@@ -65,8 +59,54 @@ pub fn summary(name: &str, summary: &Summary) -> String {
                 manifest.builder,
                 manifest.base_sha256,
             );
+            for line in text.lines() {
+                let _ = writeln!(out, "{}", plain(line));
+            }
         }
+        None if !summary.problems.is_empty() => {}
         None => out += "node     none: not an image of imgbuild's\n",
+    }
+    for problem in &summary.problems {
+        let _ = writeln!(out, "problem  {}", plain(problem));
+    }
+    out
+}
+
+fn file_system(out: &mut String, fs: &FileSystem) {
+    let FileSystem {
+        kind,
+        state,
+        problem,
+        label,
+        uuid,
+        free,
+        features,
+    } = fs;
+    let known = |value: &Option<String>| plain(value.as_deref().unwrap_or("?"));
+    let free = free.map_or("?".to_owned(), human);
+    let _ = write!(
+        out,
+        "  {kind} \"{}\", {free} free, {}, {state}\n",
+        known(label),
+        known(uuid)
+    );
+    if let Some(problem) = problem {
+        let _ = writeln!(out, "  {}", plain(problem));
+    }
+    if !features.is_empty() {
+        let _ = writeln!(out, "  {}", plain(&features.join(" ")));
+    }
+}
+
+/// Text from an image, for a terminal: what would not show as itself, above all
+/// what would move the cursor or turn the writing round, is escaped as in Rust.
+fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '"' | '\'' | '\\' => out.push(char),
+            _ => out.extend(char.escape_debug()),
+        }
     }
     out
 }
@@ -83,10 +123,12 @@ pub fn listing(rows: &[Row]) -> String {
         let _ = write!(
             out,
             "{:<5} {mode:>4} {owner:>9} {:>11} {}",
-            row.kind, row.bytes, row.name
+            row.kind,
+            row.bytes,
+            plain(&row.name)
         );
         if let Some(target) = &row.target {
-            let _ = write!(out, " -> {target}");
+            let _ = write!(out, " -> {}", plain(target));
         }
         out.push('\n');
     }
@@ -100,7 +142,7 @@ fn map(disk: u64, partitions: &[PartitionSummary]) -> String {
     let mut cells = vec!['.'; WIDTH as usize];
     for partition in partitions {
         let from = column(partition.offset).min(cells.len() - 1);
-        let to = column(partition.offset + partition.bytes).clamp(from + 1, cells.len());
+        let to = column(partition.offset.saturating_add(partition.bytes)).clamp(from + 1, cells.len());
         let mark = char::from_digit(partition.number % 36, 36).unwrap_or('#');
         cells[from..to].fill(mark);
     }
@@ -133,6 +175,7 @@ mod tests {
             bytes,
             name: String::new(),
             partuuid: String::new(),
+            problem: None,
             filesystem: None,
         }
     }
@@ -161,5 +204,12 @@ mod tests {
         assert_eq!(human((3 << 30) + (1 << 29)), "3.5GiB");
         assert_eq!(human(1_124_073_473), "1.0GiB");
         assert_eq!(human(100), "100B");
+    }
+
+    #[test]
+    fn nothing_from_an_image_drives_the_terminal() {
+        assert_eq!(plain("a b-\u{e4}'\"\\"), "a b-\u{e4}'\"\\");
+        assert_eq!(plain("\u{1b}[2J\r\n"), "\\u{1b}[2J\\r\\n");
+        assert_eq!(plain("\u{202e}\u{9b}"), "\\u{202e}\\u{9b}");
     }
 }

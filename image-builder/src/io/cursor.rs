@@ -8,13 +8,20 @@ use std::sync::Arc;
 use super::cow::BLOCK;
 use super::{CowRegion, ReadAt};
 
+/// Blocks kept that were only read: 16 MiB, four times the FAT of a 512 MiB
+/// partition. A hostile image can make a reader go through all of it.
+const MAX_CLEAN: usize = 4096;
+
 /// What `fatfs` works on. It reads and writes a FAT four bytes at a time, so
-/// every block it touches is kept: a few hundred KiB for a node's files.
+/// the blocks it touches are kept: the changed ones all, of the others as many
+/// as are worth it.
 /// Changes reach the region with [`BlockCursor::commit`] and nowhere else.
 pub struct BlockCursor<R> {
     region: R,
     position: u64,
     blocks: BTreeMap<u64, Block>,
+    /// How many of them were not changed.
+    clean: usize,
 }
 
 struct Block {
@@ -29,6 +36,7 @@ impl<R: ReadAt> BlockCursor<R> {
             region,
             position: 0,
             blocks: BTreeMap::new(),
+            clean: 0,
         }
     }
 
@@ -37,12 +45,17 @@ impl<R: ReadAt> BlockCursor<R> {
     fn block(&mut self) -> io::Result<(&mut Block, usize)> {
         let start = self.position / BLOCK * BLOCK;
         let within = (self.position - start) as usize;
+        if self.clean >= MAX_CLEAN && !self.blocks.contains_key(&start) {
+            self.blocks.retain(|_, block| block.dirty);
+            self.clean = 0;
+        }
         let block = match self.blocks.entry(start) {
             std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::btree_map::Entry::Vacant(entry) => {
                 let len = BLOCK.min(self.region.len() - start) as usize;
                 let mut bytes = vec![0; len];
                 self.region.read_exact_at(start, &mut bytes)?;
+                self.clean += 1;
                 entry.insert(Block {
                     bytes,
                     dirty: false,
@@ -74,6 +87,7 @@ impl BlockCursor<Arc<CowRegion>> {
             self.region.write_all_at(*start, &block.bytes)?;
             block.dirty = false;
         }
+        self.clean = self.blocks.len();
         Ok(())
     }
 }
@@ -109,7 +123,8 @@ impl<R: ReadAt> Write for BlockCursor<R> {
         let (block, within) = self.block()?;
         let len = buf.len().min(block.bytes.len() - within);
         block.bytes[within..within + len].copy_from_slice(&buf[..len]);
-        block.dirty = true;
+        let was_clean = !std::mem::replace(&mut block.dirty, true);
+        self.clean -= usize::from(was_clean);
         self.position += len as u64;
         Ok(len)
     }
@@ -148,6 +163,23 @@ mod tests {
 
     use super::*;
     use crate::io::Region;
+
+    #[test]
+    fn blocks_only_read_are_forgotten_changed_ones_are_not() {
+        let file = tempfile::tempfile().expect("temporary file");
+        let blocks = 2 * MAX_CLEAN as u64;
+        file.set_len(blocks * BLOCK).expect("size");
+        let mut cursor = BlockCursor::new(Region::whole(Arc::new(file)).expect("region"));
+        for block in 0..blocks {
+            cursor.seek(SeekFrom::Start(block * BLOCK)).expect("seek");
+            if block < 3 {
+                cursor.write_all(&[1]).expect("write");
+            }
+            cursor.read_exact(&mut [0]).expect("read");
+        }
+        assert!(cursor.blocks.len() <= MAX_CLEAN + 3);
+        assert_eq!(cursor.into_changed().len(), 3);
+    }
 
     #[test]
     fn nothing_reaches_the_region_before_commit() {

@@ -1,14 +1,16 @@
 //! Bytes at an offset: windows into files, copy-on-write over them, and the
-//! copying of ranges.
+//! copying of ranges; files in the making.
 
 pub mod copy;
 pub mod cow;
 pub mod cursor;
 pub mod region;
+pub mod scratch;
 
 pub use cow::CowRegion;
 pub use cursor::BlockCursor;
 pub use region::Region;
+pub use scratch::Scratch;
 
 use std::io;
 

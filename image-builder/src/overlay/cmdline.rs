@@ -30,7 +30,8 @@ const HARMFUL: [Harm; 4] = [
         "bookworm's initramfs looks for that string anywhere in the line, and repartitions the disk",
     ),
     (
-        |word| word == "resize",
+        // The beginning: the hook looks for the string ` resize` in the line.
+        |word| word.starts_with("resize"),
         "trixie's initramfs then writes into the partition table and rewrites fstab",
     ),
     (
@@ -45,10 +46,11 @@ const HARMFUL: [Harm; 4] = [
 
 /// Beginnings of stock words that are dropped without a complaint: Imager's and
 /// cloud-init's hooks, and a console that says nothing.
-const STOCK_ONLY: [&str; 4] = [
+const STOCK_ONLY: [&str; 5] = [
     "systemd.run",
     "systemd.unit=kernel-command-line.target",
     "ds=",
+    "cloud-init=",
     "quiet",
 ];
 
@@ -73,10 +75,19 @@ pub(super) fn add(
         }
     }
     // Of two values for one parameter the kernel takes the last.
-    for word in wanted(plan, ids)? {
+    let (consoles, others): (Vec<_>, Vec<_>) = wanted(plan, ids)?
+        .into_iter()
+        .partition(|word| console(word).is_some());
+    for word in others {
         if !words.contains(&word) {
             words.push(word);
         }
+    }
+    // The last console is /dev/console, so one that is asked for moves to the
+    // end; of two for one device the options of the first would count.
+    for word in consoles {
+        words.retain(|old| console(old) != console(&word));
+        words.push(word);
     }
     overlay.file(Part::Boot, CMDLINE, 0o644, words.join(" ") + "\n");
     Ok(())
@@ -121,6 +132,11 @@ fn wanted(plan: &NodePlan, ids: &NodeIds) -> Result<Vec<String>> {
 
 fn root(ids: &NodeIds) -> String {
     format!("root={}", mounts::partuuid(ids.root))
+}
+
+/// The device of a `console=` word, without its options.
+fn console(word: &str) -> Option<&str> {
+    word.strip_prefix("console=")?.split(',').next()
 }
 
 fn harm(word: &str) -> Option<&'static str> {

@@ -6,10 +6,10 @@ use node_config::paths;
 
 use crate::plan::{ExtraFile, NodePlan};
 
-use super::{BaseView, Change, Overlay, Owner, Part, is_normal, units};
+use super::{BaseView, Change, Kind, Overlay, Owner, Part, is_normal, units};
 
 /// Adds the files.
-pub(super) fn add_files(overlay: &mut Overlay, plan: &NodePlan) -> Result<()> {
+pub(super) fn add_files(overlay: &mut Overlay, plan: &NodePlan, base: &dyn BaseView) -> Result<()> {
     for ExtraFile {
         path,
         mode,
@@ -22,11 +22,19 @@ pub(super) fn add_files(overlay: &mut Overlay, plan: &NodePlan) -> Result<()> {
             "{path:?} is not an absolute path without `.` and `..`"
         );
         let (part, inner) = place(path);
-        ensure!(
-            inner != "/" && !inner.is_empty(),
-            "{path} is a directory, not a file"
-        );
-        if let Some(taken) = conflict(overlay, part, inner) {
+        ensure!(inner != "/", "{path} is a directory, not a file");
+        let real = match part {
+            Part::Boot => inner.to_owned(),
+            Part::Root => behind_links(base, path)?,
+        };
+        if part == Part::Root && paths::in_boot(&real).is_some() {
+            // It would lie under the mount point, where nobody ever sees it.
+            bail!(
+                "{path} is {real} on the node, for one of its directories is a link; write {real}, \
+                 which goes to the boot partition"
+            );
+        }
+        if let Some(taken) = conflict(overlay, part, &real) {
             bail!("{path} collides with what the image itself has at {taken}");
         }
         // Not for everyone to read, so it may hold a password: never shown.
@@ -70,10 +78,45 @@ pub(super) fn switch_units(
 
 /// The file system a path of the running node belongs to, and the path in it.
 fn place(path: &str) -> (Part, &str) {
-    match path.strip_prefix(paths::BOOT_DIR) {
-        Some(inner) if inner.is_empty() || inner.starts_with('/') => (Part::Boot, inner),
-        _ => (Part::Root, path),
+    match paths::in_boot(path) {
+        Some(inner) => (Part::Boot, inner),
+        None => (Part::Root, path),
     }
+}
+
+/// As many as the kernel follows (path_resolution(7)).
+const MOST_LINKS: u32 = 40;
+
+/// Where a path of the root file system leads once the links among its
+/// directories are followed; the file itself replaces a link. Raspberry Pi OS
+/// has `/boot/overlays -> firmware/overlays`.
+fn behind_links(base: &dyn BaseView, path: &str) -> Result<String> {
+    let mut rest: Vec<String> = path.rsplit('/').map(String::from).collect();
+    let mut done = String::new();
+    let mut links = 0;
+    while let Some(name) = rest.pop() {
+        match name.as_str() {
+            "" | "." => continue,
+            ".." => {
+                done.truncate(done.rfind('/').unwrap_or(0));
+                continue;
+            }
+            _ => {}
+        }
+        let next = format!("{done}/{name}");
+        match base.at(&next)? {
+            Some(Kind::Symlink(target)) if !rest.is_empty() => {
+                links += 1;
+                ensure!(links <= MOST_LINKS, "{path} has too many links in it");
+                if target.starts_with('/') {
+                    done.clear();
+                }
+                rest.extend(target.rsplit('/').map(String::from));
+            }
+            _ => done = next,
+        }
+    }
+    Ok(done)
 }
 
 /// A change that the file would replace, or that it would be inside of. FAT
@@ -84,6 +127,9 @@ fn conflict<'a>(overlay: &'a Overlay, part: Part, path: &str) -> Option<&'a str>
         Part::Root => a == b,
     };
     let clash = |ours: &str, change: &Change| {
+        // What moves away from a directory does not bar the one that takes its place.
+        let replaced = matches!(change, Change::Rename { .. })
+            && matches!(overlay.get(part, ours), Some(Change::Dir { .. }));
         // Directories with either in them are shared, everything else is not.
         let inside = |outer: &str, inner: &str| {
             inner.as_bytes().get(outer.len()) == Some(&b'/')
@@ -93,7 +139,7 @@ fn conflict<'a>(overlay: &'a Overlay, part: Part, path: &str) -> Option<&'a str>
         };
         same(ours, path)
             || inside(path, ours)
-            || (inside(ours, path) && !matches!(change, Change::Dir { .. }))
+            || (inside(ours, path) && !replaced && !matches!(change, Change::Dir { .. }))
     };
     overlay
         .changes(part)
@@ -103,6 +149,7 @@ fn conflict<'a>(overlay: &'a Overlay, part: Part, path: &str) -> Option<&'a str>
 
 #[cfg(test)]
 mod tests {
+    use super::super::memory::MemoryBase;
     use super::*;
 
     #[test]
@@ -138,10 +185,33 @@ mod tests {
     }
 
     #[test]
+    fn links_among_the_directories_are_followed() {
+        let base = MemoryBase::default()
+            .files(Part::Root, &[("/usr/lib/x/y", "")])
+            .links(&[
+                ("/boot/overlays", "firmware/overlays"),
+                ("/lib", "usr/lib"),
+                ("/up", "/usr/lib/x/../.."),
+                ("/loop", "loop"),
+                ("/etc/localtime", "/boot/firmware/zone"),
+            ]);
+        for (path, real) in [
+            ("/boot/overlays/x.dtbo", "/boot/firmware/overlays/x.dtbo"),
+            ("/lib/x/y", "/usr/lib/x/y"),
+            ("/up/new/file", "/usr/new/file"),
+            ("/etc/localtime", "/etc/localtime"),
+            ("/a/b", "/a/b"),
+        ] {
+            assert_eq!(behind_links(&base, path).expect("resolves"), real);
+        }
+        behind_links(&base, "/loop/x").expect_err("a circle");
+    }
+
+    #[test]
     fn paths_below_the_boot_mount_go_there() {
         for (path, place_) in [
             ("/boot/firmware/a.txt", (Part::Boot, "/a.txt")),
-            ("/boot/firmware", (Part::Boot, "")),
+            ("/boot/firmware", (Part::Boot, "/")),
             ("/boot/firmware-old", (Part::Root, "/boot/firmware-old")),
             ("/etc/a", (Part::Root, "/etc/a")),
         ] {

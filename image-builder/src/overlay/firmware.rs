@@ -47,8 +47,10 @@ fn settings(plan: &NodePlan, base: &dyn BaseView) -> Result<Vec<String>> {
     Ok(lines)
 }
 
-/// The Pi 5 prefers the 16 KiB kernel and loads the other without a word where
-/// it is missing; so both are looked for.
+/// The kernel by name, for either size: a stock file may have a `kernel=` of its
+/// own, and where the 16 KiB kernel is missing the Pi 5 loads the other without a
+/// word. `auto_initramfs` takes the initramfs that belongs to the name. Every
+/// profile is for a Pi 5, so no other model is led astray.
 fn kernel(size: PageSize, base: &dyn BaseView) -> Result<Option<String>> {
     let has = |name| {
         base.kind(Part::Boot, name)
@@ -57,21 +59,24 @@ fn kernel(size: PageSize, base: &dyn BaseView) -> Result<Option<String>> {
     };
     let (small, large) = (has("/kernel8.img")?, has("/kernel_2712.img")?);
     match size {
-        // Not booted by the Pi's firmware at all: a base for QEMU.
-        _ if !small && !large => Ok(None),
+        // Some other distribution's kernel, which the stock file names if the Pi's
+        // firmware is to boot it. For arm64 they have 4 KiB pages, Debian's too.
+        PageSize::FourKib if !small && !large => Ok(None),
         PageSize::FourKib => {
             ensure!(
                 small,
-                "the base has no kernel8.img, the kernel with 4 KiB pages"
+                "the base has no kernel8.img, the kernel with 4 KiB pages; set `page_size` to \
+                 \"16k\", or use another base"
             );
             Ok(Some("kernel=kernel8.img".into()))
         }
         PageSize::SixteenKib => {
             ensure!(
                 large,
-                "the base has no kernel_2712.img, the kernel with 16 KiB pages"
+                "the base has no kernel_2712.img, the kernel with 16 KiB pages; set `page_size` \
+                 to \"4k\", or use another base"
             );
-            Ok(None)
+            Ok(Some("kernel=kernel_2712.img".into()))
         }
     }
 }

@@ -105,7 +105,7 @@ pub(super) fn add(overlay: &mut Overlay, request: &Request<'_>, image_id: Uuid) 
 
 /// The path inside the boot file system of a path on the running node.
 fn boot_path(path: &str) -> &str {
-    path.strip_prefix(paths::BOOT_DIR).unwrap_or(path)
+    paths::in_boot(path).unwrap_or(path)
 }
 
 fn for_people(request: &Request<'_>, manifest: &Manifest) -> String {

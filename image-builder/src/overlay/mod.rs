@@ -140,6 +140,8 @@ pub enum Change {
 /// Changes by part and path. Later calls for the same path replace earlier ones.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Overlay {
+    // Apart: what moves away from a path and what is put there are two changes.
+    renames: BTreeMap<(Part, String), Change>,
     changes: BTreeMap<(Part, String), Change>,
 }
 
@@ -154,7 +156,11 @@ impl Overlay {
             is_normal(path),
             "overlay path {path:?} is not absolute and normal"
         );
-        self.changes.insert((part, path.to_owned()), change);
+        let map = match change {
+            Change::Rename { .. } => &mut self.renames,
+            _ => &mut self.changes,
+        };
+        map.insert((part, path.to_owned()), change);
     }
 
     /// A file owned by root.
@@ -189,24 +195,26 @@ impl Overlay {
         self.set(part, path, Change::Remove);
     }
 
-    /// The change at a path, if there is one.
+    /// The change at a path, if there is one; not what moves away from it.
     pub fn get(&self, part: Part, path: &str) -> Option<&Change> {
         self.changes.get(&(part, path.to_owned()))
     }
 
-    /// The changes of one part in the order to apply them: renames, then the
-    /// rest by path, so that a directory comes before what is in it.
-    pub fn changes(&self, part: Part) -> impl Iterator<Item = (&str, &Change)> {
-        let of = move |renames: bool| {
-            self.changes.iter().filter_map(move |((p, path), change)| {
-                let rename = matches!(change, Change::Rename { .. });
-                (*p == part && rename == renames).then_some((path.as_str(), change))
-            })
-        };
-        of(true).chain(of(false))
+    /// Every change in the order to apply them: renames, then the rest by path,
+    /// so that a directory comes before what is in it.
+    pub fn all(&self) -> impl Iterator<Item = (Part, &str, &Change)> {
+        let in_order = self.renames.iter().chain(&self.changes);
+        in_order.map(|((part, path), change)| (*part, path.as_str(), change))
     }
 
-    /// Bytes of file content, over both parts.
+    /// The changes of one part, in the order to apply them.
+    pub fn changes(&self, part: Part) -> impl Iterator<Item = (&str, &Change)> {
+        self.all()
+            .filter(move |(of, ..)| *of == part)
+            .map(|(_, path, change)| (path, change))
+    }
+
+    /// Bytes of file content in one part.
     pub fn content_bytes(&self, part: Part) -> u64 {
         self.changes(part)
             .map(|(_, change)| match change {
@@ -265,12 +273,9 @@ impl fmt::Debug for Change {
 
 impl fmt::Debug for Overlay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map()
-            .entries(
-                self.changes
-                    .iter()
-                    .map(|((part, path), change)| (format!("{part}:{path}"), change)),
-            )
-            .finish()
+        let entries = self
+            .all()
+            .map(|(part, path, change)| (format!("{part}:{path}"), change));
+        f.debug_map().entries(entries).finish()
     }
 }

@@ -1,5 +1,7 @@
 //! The static address on the wired interface, and the radio.
 
+mod stock;
+
 use std::fmt::Write as _;
 
 use anyhow::{Result, ensure};
@@ -9,7 +11,6 @@ use crate::plan::NodePlan;
 
 use super::{BaseView, Overlay, Part, units};
 
-const CONNECTIONS: &str = "/etc/NetworkManager/system-connections";
 const KEYFILE: &str = "/etc/NetworkManager/system-connections/lan.nmconnection";
 const NO_AUTO_DEFAULT: &str = "/etc/NetworkManager/conf.d/90-imgbuild.conf";
 const MAC_LINK: &str = "/etc/systemd/network/10-imgbuild-lan.link";
@@ -22,6 +23,14 @@ const NAME_RULES: [&str; 2] = [
     "/etc/systemd/network/99-default.link",
     "/etc/systemd/network/73-usb-net-by-mac.link",
 ];
+
+/// What the agent runs on every node. The others it calls come with systemd and
+/// the SSH server, or it can do without.
+const AGENT_NEEDS: [&str; 2] = ["ip", "systemctl"];
+
+/// Where the agent looks for programs (its `system/program.rs`). `/sbin` and
+/// `/bin` are these, or a base's that is not merged.
+const PROGRAMS: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// The name of the interface that has the baked address.
 pub(super) fn interface(plan: &NodePlan) -> &'static str {
@@ -45,15 +54,13 @@ pub(super) fn add(
         units::find(overlay, base, "NetworkManager.service")?.is_some(),
         "the base has no NetworkManager, so nothing would set the node's address"
     );
-    for name in base.names(CONNECTIONS)? {
-        let path = format!("{CONNECTIONS}/{name}");
-        if base
-            .text(Part::Root, &path)?
-            .is_some_and(|text| is_wired(&text))
-        {
-            overlay.remove(Part::Root, &path);
-        }
+    for program in AGENT_NEEDS {
+        ensure!(
+            has_program(base, program)?,
+            "the base has no `{program}`, without which the first-boot agent cannot do its work"
+        );
     }
+    stock::remove_wired(overlay, base)?;
     // NetworkManager ignores, silently, a keyfile that others may read.
     overlay.file(Part::Root, KEYFILE, 0o600, keyfile(plan, ids));
     // Without this a second wired interface gets "Wired connection 1" with DHCP,
@@ -74,6 +81,15 @@ pub(super) fn add(
         overlay.file(Part::Root, MAC_LINK, 0o644, text);
     }
     switch_radio(overlay, plan, base)
+}
+
+fn has_program(base: &dyn BaseView, name: &str) -> Result<bool> {
+    for dir in PROGRAMS {
+        if base.has(&format!("{dir}/{name}"))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn keyfile(plan: &NodePlan, ids: &NodeIds) -> String {
@@ -105,21 +121,6 @@ fn list(items: &[impl ToString]) -> String {
     items.iter().map(|item| item.to_string() + ";").collect()
 }
 
-/// Whether a keyfile describes a wired connection, under either of the type's names.
-fn is_wired(keyfile: &str) -> bool {
-    let mut section = "";
-    for line in keyfile.lines().map(str::trim) {
-        if line.starts_with('[') {
-            section = line;
-        } else if section == "[connection]"
-            && let Some(("type", kind)) = line.split_once('=').map(|(k, v)| (k.trim(), v.trim()))
-        {
-            return matches!(kind, "ethernet" | "802-3-ethernet");
-        }
-    }
-    false
-}
-
 /// Raspberry Pi OS blocks the radio until a country is set. On means to lift
 /// that everywhere it is remembered; the country itself is a kernel word.
 fn switch_radio(overlay: &mut Overlay, plan: &NodePlan, base: &dyn BaseView) -> Result<()> {
@@ -140,25 +141,4 @@ fn switch_radio(overlay: &mut Overlay, plan: &NodePlan, base: &dyn BaseView) -> 
         overlay.file(Part::Root, &format!("{RFKILL}/{name}"), 0o644, blocked);
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_wired;
-
-    #[test]
-    fn wired_keyfiles_are_told_by_their_type() {
-        for (text, wired) in [
-            ("[connection]\nid=x\ntype=ethernet\n", true),
-            (
-                "# made by nmcli\n[connection]\ntype = 802-3-ethernet\n",
-                true,
-            ),
-            ("[connection]\ntype=wifi\n", false),
-            ("[vpn]\ntype=ethernet\n", false),
-            ("", false),
-        ] {
-            assert_eq!(is_wired(text), wired, "{text}");
-        }
-    }
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::identity::HostKeys;
 use crate::ids::NodeIds;
-use crate::plan::NodePlan;
+use crate::plan::{Disk, Extent, NodePlan};
 
 use super::{
     BaseView, Change, Overlay, Part, agent, cmdline, extra, firmware, locale, manifest, mounts,
@@ -28,6 +28,8 @@ pub struct Request<'a> {
     pub agent_unit: &'a str,
     /// sha256 of the base image, in hex.
     pub base_digest: &'a str,
+    /// The time of every change, in seconds since 1970.
+    pub epoch: i64,
 }
 
 /// A rendered overlay and its name.
@@ -35,7 +37,7 @@ pub struct Request<'a> {
 pub struct Rendered {
     /// The changes.
     pub overlay: Overlay,
-    /// Equal for equal base and changes, within a cluster.
+    /// Equal for equal base, changes, sizes and time, within a cluster.
     pub image_id: Uuid,
 }
 
@@ -64,7 +66,7 @@ pub fn render(request: &Request<'_>, base: &dyn BaseView) -> Result<Rendered> {
     // These documents carry the image id, and the id names them too: it is
     // taken with nil in its own place.
     carry_id(overlay, request, Uuid::nil());
-    extra::add_files(overlay, plan).context("adding the profile's files")?;
+    extra::add_files(overlay, plan, base).context("adding the profile's files")?;
     extra::switch_units(overlay, plan, base).context("switching the profile's units")?;
     let image_id = image_id(request, overlay);
     carry_id(overlay, request, image_id);
@@ -89,6 +91,12 @@ fn image_id(request: &Request<'_>, overlay: &Overlay) -> Uuid {
         hash.update(bytes);
     };
     field(request.base_digest.as_bytes());
+    // Not in the overlay, and yet in the image: table, file systems, inodes.
+    let Disk { root, data } = request.plan.profile.disk;
+    for extent in [Some(root), data] {
+        field(size(extent).as_bytes());
+    }
+    field(&request.epoch.to_be_bytes());
     for part in [Part::Boot, Part::Root] {
         for (path, change) in overlay.changes(part) {
             field(part.to_string().as_bytes());
@@ -101,4 +109,14 @@ fn image_id(request: &Request<'_>, overlay: &Overlay) -> Uuid {
     }
     let name = format!("imgbuild/1/image/{}", text::hex(&hash.finalize()));
     Uuid::new_v5(&request.plan.cluster.id, name.as_bytes())
+}
+
+/// A size as the id has it. Spelled out: were it a type's own text form, a
+/// change to messages would rename every image.
+fn size(extent: Option<Extent>) -> String {
+    match extent {
+        Some(Extent::Fixed(size)) => size.bytes().to_string(),
+        Some(Extent::Rest) => "rest".into(),
+        None => "none".into(),
+    }
 }

@@ -5,6 +5,7 @@
 
 mod bases;
 mod plans;
+mod refusals;
 
 use std::path::Path;
 use std::process::Command;
@@ -18,15 +19,22 @@ use super::memory::MemoryBase;
 use super::*;
 use crate::identity::{fixture, known_hosts, ssh_config};
 use crate::ids::NodeIds;
-use crate::plan::{ExtraFile, NodePlan};
+use crate::plan::{Extent, NodePlan, PageSize, Size};
 
 const AGENT_UNIT: &str = "[Service]\nExecStart=/usr/lib/imgbuild/firstboot-agent\n\n[Install]\nWantedBy=multi-user.target\n";
 
+const EPOCH: i64 = 1_790_000_000;
+
 fn rendered(plan: &NodePlan, base: &MemoryBase) -> anyhow::Result<Rendered> {
-    rendered_of("5c9c", plan, base)
+    rendered_of("5c9c", EPOCH, plan, base)
 }
 
-fn rendered_of(base_digest: &str, plan: &NodePlan, base: &MemoryBase) -> anyhow::Result<Rendered> {
+fn rendered_of(
+    base_digest: &str,
+    epoch: i64,
+    plan: &NodePlan,
+    base: &MemoryBase,
+) -> anyhow::Result<Rendered> {
     let keys = fixture::host_keys();
     let request = Request {
         plan,
@@ -35,6 +43,7 @@ fn rendered_of(base_digest: &str, plan: &NodePlan, base: &MemoryBase) -> anyhow:
         agent: b"\x7fELF",
         agent_unit: AGENT_UNIT,
         base_digest,
+        epoch,
     };
     render(&request, base)
 }
@@ -140,155 +149,19 @@ fn the_image_id_names_every_input() {
         id(|plan| plan.profile.files.push(file("/etc/a", "1"))),
         id(|plan| plan.profile.files.push(file("/etc/a", "2"))),
         id(|plan| plan.profile.mask_units.push("fstrim.timer".into())),
-        rendered_of("other", &plan(), &base)
+        id(|plan| plan.profile.disk.root = Extent::Fixed(Size::mib(4096))),
+        id(|plan| plan.profile.disk.root = Extent::Fixed(Size::mib(8192))),
+        id(|plan| plan.profile.disk.data = Some(Extent::Rest)),
+        rendered_of("other", EPOCH, &plan(), &base)
+            .expect("an overlay")
+            .image_id,
+        rendered_of("5c9c", EPOCH + 1, &plan(), &base)
             .expect("an overlay")
             .image_id,
     ];
     let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
     assert_eq!(distinct.len(), ids.len(), "{ids:?}");
     assert_eq!(id(|_| {}), ids[0]);
-}
-
-#[test]
-fn what_cannot_be_had_is_named() {
-    type Plan = fn(&mut NodePlan);
-    type Base = fn(MemoryBase) -> MemoryBase;
-    let same: Base = |base| base;
-    let cases: &[(Plan, Base, &str)] = &[
-        (
-            |p| p.locale.timezone = "europe/berln".into(),
-            same,
-            "did you mean \"Europe/Berlin\"",
-        ),
-        (
-            |p| p.locale.timezone = "../../etc/passwd".into(),
-            same,
-            "knows no time zone",
-        ),
-        (
-            |_| {},
-            |b| b.without(Part::Root, "/usr/share/zoneinfo"),
-            "tzdata",
-        ),
-        (
-            |p| p.locale.lang = "fr_FR.UTF-8".into(),
-            same,
-            "use \"C.UTF-8\"",
-        ),
-        (
-            |_| {},
-            |b| b.without(Part::Root, "/usr/lib/systemd/system/NetworkManager.service"),
-            "no NetworkManager",
-        ),
-        (
-            |_| {},
-            |b| b.without(Part::Root, "/etc/ssh/sshd_config"),
-            "no SSH server",
-        ),
-        (
-            |_| {},
-            |b| b.files(Part::Root, &[("/etc/ssh/sshd_config", "#Include\n")]),
-            "includes no drop-ins",
-        ),
-        (
-            |_| {},
-            |b| b.without(Part::Root, "/etc/sudoers"),
-            "/etc/sudoers",
-        ),
-        (
-            |_| {},
-            |b| b.without(Part::Root, "/etc/shadow"),
-            "no /etc/shadow",
-        ),
-        (
-            |_| {},
-            |b| b.without(Part::Boot, "/kernel_2712.img"),
-            "16 KiB",
-        ),
-        (
-            |p| p.users[0].name = "daemon".into(),
-            same,
-            "already has a user daemon",
-        ),
-        (
-            |p| p.users[0].name = "video".into(),
-            same,
-            "already has a group video",
-        ),
-        (
-            |p| p.profile.firmware.kernel_words = vec!["rw".into()],
-            same,
-            "presets",
-        ),
-        (
-            |p| p.profile.firmware.kernel_words = vec!["systemd.firstboot=off".into()],
-            same,
-            "repartitions",
-        ),
-        (
-            |p| p.profile.enable_units = vec!["../ghost.service".into()],
-            same,
-            "not a unit's name",
-        ),
-        (
-            |p| p.profile.enable_units = vec!["ghost.service".into()],
-            same,
-            "no unit ghost.service",
-        ),
-        (
-            |p| p.profile.mask_units = vec!["ssh.service".into()],
-            same,
-            "and masked",
-        ),
-        (
-            |p| p.profile.enable_units = vec!["userconfig.service".into()],
-            same,
-            "and masked",
-        ),
-        (
-            |p| p.profile.files = vec![file("/etc/hostname", "")],
-            same,
-            "collides",
-        ),
-        (
-            |p| p.profile.files = vec![file("/boot/firmware/node.TXT", "")],
-            same,
-            "collides",
-        ),
-        (
-            |p| p.profile.files = vec![file("/etc/imgbuild/node.toml/x", "")],
-            same,
-            "collides",
-        ),
-        (
-            |p| p.profile.files = vec![file("/etc/../x", "")],
-            same,
-            "not an absolute path",
-        ),
-        (
-            |p| {
-                let open = file("/boot/firmware/password", "");
-                p.profile.files = vec![ExtraFile {
-                    mode: 0o600,
-                    ..open
-                }];
-            },
-            same,
-            "which has no modes",
-        ),
-        (
-            |p| p.profile.files = vec![file("/boot/firmware", "")],
-            same,
-            "is a directory",
-        ),
-    ];
-    for (change, spoil, said) in cases {
-        let mut plan = plan();
-        change(&mut plan);
-        let error = rendered(&plan, &spoil(bases::trixie())).expect_err(said);
-        let error = format!("{error:#}");
-        assert!(error.contains(said), "wanted {said:?}: {error}");
-    }
 }
 
 #[test]
@@ -314,7 +187,9 @@ fn a_base_without_a_stock_user_or_firmware_gets_its_own() {
             ("/etc/group", "root:x:0:\nsudo:x:27:\n"),
         ],
     );
-    let overlay = rendered(&plan(), &base).expect("an overlay").overlay;
+    let mut plan = plan();
+    plan.profile.firmware.page_size = PageSize::FourKib;
+    let overlay = rendered(&plan, &base).expect("an overlay").overlay;
     assert_eq!(
         content(&overlay, Part::Root, "/etc/passwd"),
         format!("{passwd}admin:x:1000:1000::/home/admin:/bin/bash\n")
@@ -335,17 +210,106 @@ fn a_base_without_a_stock_user_or_firmware_gets_its_own() {
     assert!(!content(&overlay, Part::Boot, "/config.txt").contains("kernel="));
 }
 
+/// The stock user's name is free once the first user has taken the account over.
+#[test]
+fn a_second_user_may_have_the_stock_users_name() {
+    let mut base = bases::trixie();
+    let mut plan = plan();
+    let pi = crate::plan::User {
+        name: "pi".into(),
+        sudo: false,
+        ..plan.users[0].clone()
+    };
+    plan.users.push(pi);
+    let overlay = rendered(&plan, &base).expect("an overlay").overlay;
+    let passwd = content(&overlay, Part::Root, "/etc/passwd");
+    assert!(
+        passwd.ends_with(
+            "admin:x:1000:1000:,,,:/home/admin:/bin/bash\npi:x:1001:1001::/home/pi:/bin/bash\n"
+        ),
+        "{passwd}"
+    );
+    let shown = overlay.to_text();
+    let owned = Owner {
+        uid: 1001,
+        gid: 1001,
+    };
+    assert!(
+        shown.contains("root:/home/pi rename to /home/admin\n"),
+        "{shown}"
+    );
+    assert_eq!(
+        overlay.get(Part::Root, "/home/pi"),
+        Some(&Change::Dir {
+            mode: 0o700,
+            owner: owned
+        })
+    );
+
+    base = base.files(Part::Root, &[("/home/pi/own", "the stock user's")]);
+    base.apply(&overlay);
+    let mut homes = Vec::new();
+    for home in ["/home/admin", "/home/pi"] {
+        homes.push(base.list(Part::Root, home).expect("a home"));
+    }
+    assert_eq!(
+        homes,
+        [
+            vec![".bashrc", ".ssh", "own"],
+            vec![".bashrc", ".config", ".ssh"]
+        ]
+    );
+}
+
+#[test]
+fn a_console_that_is_asked_for_is_the_last() {
+    for (words, wanted) in [
+        (
+            &["console=tty1"][..],
+            ["console=serial0,115200", "console=tty1"],
+        ),
+        (
+            &["console=serial0,9600", "a=1"],
+            ["console=tty1", "console=serial0,9600"],
+        ),
+    ] {
+        let mut plan = plan();
+        plan.profile.firmware.kernel_words = words.iter().map(|word| word.to_string()).collect();
+        let mut base = bases::trixie();
+        for _ in 0..2 {
+            let overlay = rendered(&plan, &base).expect("an overlay").overlay;
+            let line = content(&overlay, Part::Boot, "/cmdline.txt");
+            let consoles: Vec<_> = line
+                .split_whitespace()
+                .filter(|word| word.starts_with("console="))
+                .collect();
+            assert_eq!(consoles, wanted, "{line}");
+            assert!(line.trim_end().ends_with(wanted[1]), "{line}");
+            base.apply(&overlay);
+        }
+    }
+}
+
 #[test]
 fn the_kernel_gets_one_line_without_the_stock_first_boot() {
-    for base in [bases::trixie(), bases::bookworm()] {
+    let imagers = (
+        "/cmdline.txt",
+        "resize_early quiet cloud-init=x ds=nocloud;i=1 root=/dev/x",
+    );
+    for base in [
+        bases::trixie(),
+        bases::bookworm(),
+        bases::trixie().files(Part::Boot, &[imagers]),
+    ] {
         let overlay = rendered(&busy_plan(), &base).expect("an overlay").overlay;
         let line = content(&overlay, Part::Boot, "/cmdline.txt");
         assert_eq!(line.lines().count(), 1);
         assert!(!line.contains("firstboot"), "{line}");
         let words: Vec<_> = line.split_whitespace().collect();
-        for gone in ["resize", "quiet", "rw"] {
-            assert!(!words.contains(&gone), "{line}");
+        for gone in ["resize", "quiet", "cloud-init", "ds="] {
+            assert!(!words.iter().any(|word| word.starts_with(gone)), "{line}");
         }
+        assert!(!words.contains(&"rw"), "{line}");
         assert_eq!(
             words
                 .iter()
@@ -422,13 +386,13 @@ fn openssh_reads_the_texts_for_the_users_side() {
     let config = ssh_config(
         [&plan.peer()],
         &plan.users[0].name,
-        Path::new("/tmp/known hosts"),
+        Path::new("/tmp/100%d known hosts"),
     );
     let read = run("ssh", &["-G", "pi-1", "-F"], "ssh_config", &config);
     for line in [
         "hostname 192.168.4.11",
         "stricthostkeychecking true",
-        "userknownhostsfile /tmp/known hosts",
+        "userknownhostsfile /tmp/100%d known hosts",
     ] {
         assert!(read.contains(line), "{line}: {read}");
     }

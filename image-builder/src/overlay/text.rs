@@ -8,10 +8,10 @@ use sha2::{Digest as _, Sha256};
 use super::{Change, Overlay};
 
 impl Overlay {
-    /// The overlay as text, sorted by part and path.
+    /// The overlay as text, in the order it is applied.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
-        for ((part, path), change) in &self.changes {
+        for (part, path, change) in self.all() {
             let _ = writeln!(text, "{part}:{path} {change}");
             if let Change::File {
                 content,
@@ -76,8 +76,8 @@ mod tests {
         );
         assert_eq!(
             overlay.to_text(),
-            "boot:/z remove\n\
-             root:/a rename to /e\n\
+            "root:/a rename to /e\n\
+             boot:/z remove\n\
              root:/b file 0644 0:0 8 bytes\n    |one\\r\n    |two\n    (no newline at the end)\n\
              root:/c file 0755 0:0 4 bytes\n    \
              sha256 3bdbb4fe8397cd2b842430b39ccff01a8663c751945ef5e9a09e267fb8b1d359\n\

@@ -22,9 +22,10 @@ const GROUPS: [&str; 14] = [
 /// The group whose members may become root, with a password.
 const SUDO: &str = "sudo";
 
-/// Read after the stock files, so it has the last word. No dot in the name:
-/// sudo skips such files.
-const SUDOERS: &str = "/etc/sudoers.d/010_imgbuild";
+/// Of two rules that match, sudo takes the last, and it reads the files by name
+/// (sudoers(5)): this one sorts after any other. No dot in it: sudo skips such
+/// files.
+const SUDOERS: &str = "/etc/sudoers.d/zz_imgbuild";
 
 /// Rules for the stock user, who has another name now.
 const STOCK_SUDOERS: [&str; 2] = [
@@ -73,13 +74,27 @@ fn add_home(
         && base.at(old)? == Some(Kind::Dir)
     {
         if old != home {
-            ensure!(!base.has(home)?, "the base already has {home}");
+            refuse_taken(overlay, base, home)?;
             overlay.set(Part::Root, old, Change::Rename { to: home.clone() });
         }
         return Ok(());
     }
+    refuse_taken(overlay, base, home)?;
     overlay.dir(Part::Root, home, 0o700, *owner);
     copy_tree(overlay, base, SKELETON, home, *owner)
+}
+
+/// Somebody else's files must not become a user's. A home that moves away leaves
+/// its path free: a second user may be called `pi`, as the first one was.
+fn refuse_taken(overlay: &Overlay, base: &dyn BaseView, home: &str) -> Result<()> {
+    let moves_away = overlay
+        .changes(Part::Root)
+        .any(|(path, change)| path == home && matches!(change, Change::Rename { .. }));
+    ensure!(
+        moves_away || !base.has(home)?,
+        "the base already has {home}; choose another name"
+    );
+    Ok(())
 }
 
 /// Plain files and directories, with the modes that Debian's skeleton has.

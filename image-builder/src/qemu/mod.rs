@@ -11,6 +11,7 @@ mod kernel;
 mod ssh;
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -56,8 +57,11 @@ pub struct Machine<'a> {
     pub node: &'a NodeConfig,
     /// Where ssh is forwarded from, on 127.0.0.1; 0 for any free port.
     pub ssh_port: u16,
-    /// A directory for the scratch disk, the kernel and the console's log.
+    /// A directory for the scratch disk and the kernel. The scratch disk holds
+    /// what the node writes, secrets among it: mode 0700.
     pub dir: &'a Path,
+    /// Where the console's log goes; it outlives the scratch directory.
+    pub log: &'a Path,
 }
 
 impl Machine<'_> {
@@ -95,7 +99,7 @@ impl Machine<'_> {
             .args(self.disk_arguments(&disk))
             .args(self.network_arguments(port)?);
         let child = spawn(&mut command)?;
-        Guest::new(child, port, self.dir.join("console.log"))
+        Guest::new(child, port, self.log.to_path_buf())
     }
 
     /// A copy-on-write layer over the image: `qcow2`, for it grows with what
@@ -207,6 +211,8 @@ fn spawn(command: &mut Command) -> anyhow::Result<Child> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        // Ctrl-C is answered by the one who follows the console.
+        .process_group(0)
         .spawn()
         .map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => CmdError::Missing {

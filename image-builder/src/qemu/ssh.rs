@@ -22,18 +22,11 @@ pub struct Ssh {
 }
 
 impl Ssh {
-    /// The command line that logs in, for people.
+    /// The command line that logs in, for people: quoted for a shell.
     pub fn command_line(&self) -> String {
-        let words = self.arguments();
-        let quoted = words.iter().map(|word| {
-            if word.contains(' ') {
-                format!("'{word}'")
-            } else {
-                word.clone()
-            }
-        });
-        std::iter::once("ssh".to_owned())
-            .chain(quoted)
+        let words = std::iter::once("ssh".to_owned()).chain(self.arguments());
+        words
+            .map(|word| quoted(&word))
             .collect::<Vec<_>>()
             .join(" ")
     }
@@ -82,19 +75,31 @@ impl Ssh {
             ["-F".to_owned(), "none".to_owned()],
             option("StrictHostKeyChecking", "yes"),
             option(
+                // ssh expands `%` in it.
                 "UserKnownHostsFile",
-                &format!("\"{}\"", path(&self.known_hosts)),
+                &format!("\"{}\"", path(&self.known_hosts).replace('%', "%%")),
             ),
             option("GlobalKnownHostsFile", "none"),
             option("HostKeyAlias", &self.host),
             option("Port", &self.port.to_string()),
+            option("User", &self.user),
         ]
         .concat();
         if let Some(identity) = &self.identity {
             words.extend(option("IdentitiesOnly", "yes"));
             words.extend(["-i".to_owned(), path(identity)]);
         }
-        words.push(format!("{}@127.0.0.1", self.user));
+        // Nothing an image says may be taken for an option.
+        words.extend(["--".to_owned(), "127.0.0.1".to_owned()]);
         words
+    }
+}
+
+/// In single quotes, unless it is plain.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=./@:,+".contains(&byte);
+    match word.bytes().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
     }
 }

@@ -22,14 +22,15 @@ pub fn check(file: &Path, offset: u64) -> Result<(), CmdError> {
 }
 
 /// Enlarges the file system that fills `file` to the file's present length.
-/// `epoch` replaces the clock, so the same base gives the same bytes.
+/// `epoch` replaces the clock, so the same base gives the same bytes; 0 becomes 1,
+/// for e2fsprogs takes 0 as "ask the clock".
 ///
 /// # Errors
 /// When resize2fs fails or is not installed.
 pub fn grow(file: &Path, epoch: i64) -> Result<(), CmdError> {
     // -f: it wants a check since the last mount, and `check` was just that.
     Cmd::new("resize2fs", HINT)
-        .env("E2FSPROGS_FAKE_TIME", &epoch.to_string())
+        .env("E2FSPROGS_FAKE_TIME", &epoch.max(1).to_string())
         .arg("-f")
         .arg(file)
         .run(&[0])?;

@@ -9,4 +9,4 @@ mod writer;
 
 pub use superblock::{Ext4Error, Superblock};
 pub use view::RootView;
-pub use writer::RootFs;
+pub use writer::{PathError, RootFs};

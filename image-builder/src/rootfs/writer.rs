@@ -23,6 +23,26 @@ const MAX_LINKS: usize = 40;
 /// The journal's inode (`EXT4_JOURNAL_INO`).
 const JOURNAL: u32 = 8;
 
+/// A path that cannot be written to, by what the base has there.
+#[derive(Debug, thiserror::Error)]
+pub enum PathError {
+    /// A link climbs above the root.
+    #[error("a symbolic link in its path leads out of the root file system")]
+    Outside,
+    /// Links that lead to each other.
+    #[error("its path goes through more than {MAX_LINKS} symbolic links: a loop")]
+    Loop,
+    /// A file where a directory is needed.
+    #[error("{0} in its path is not a directory")]
+    NotADirectory(String),
+    /// A directory where a file or link was to be.
+    #[error("there is a directory")]
+    IsADirectory,
+    /// A file or link where a directory was to be.
+    #[error("there is a file")]
+    IsAFile,
+}
+
 /// An ext4 file system being changed. Times and inode generations are given,
 /// so the same changes give the same bytes.
 pub struct RootFs {
@@ -102,7 +122,7 @@ impl RootFs {
         // A new inode, not new content in the old one: the old one may have
         // other names (hard links), and those files were not to change.
         match self.entry(&place)? {
-            Some((_, inode)) if inode.is_dir() => bail!("there is a directory"),
+            Some((_, inode)) if inode.is_dir() => return Err(PathError::IsADirectory.into()),
             Some(_) => self.fs.apply_unlink_at(place.dir, place.name())?,
             None => {}
         }
@@ -115,7 +135,7 @@ impl RootFs {
         let place = self.parent(path)?;
         let ino = match self.entry(&place)? {
             Some((ino, inode)) if inode.is_dir() => ino,
-            Some(_) => bail!("there is a file"),
+            Some(_) => return Err(PathError::IsAFile.into()),
             None => self.fs.apply_mkdir_at(place.dir, place.name(), mode)?,
         };
         self.attributes(ino, mode, owner)
@@ -124,7 +144,7 @@ impl RootFs {
     fn symlink(&self, path: &str, target: &str) -> anyhow::Result<()> {
         let place = self.parent(path)?;
         match self.entry(&place)? {
-            Some((_, inode)) if inode.is_dir() => bail!("there is a directory"),
+            Some((_, inode)) if inode.is_dir() => return Err(PathError::IsADirectory.into()),
             Some(_) => self.fs.apply_unlink_at(place.dir, place.name())?,
             None => {}
         }
@@ -256,7 +276,7 @@ impl Walk<'_> {
             if name == ".." {
                 stack.pop();
                 if stack.is_empty() {
-                    bail!("a symbolic link in its path leads out of the root file system");
+                    return Err(PathError::Outside.into());
                 }
                 continue;
             }
@@ -277,7 +297,7 @@ impl Walk<'_> {
             } else if inode.is_symlink() {
                 self.links += 1;
                 if self.links > MAX_LINKS {
-                    bail!("its path goes through more than {MAX_LINKS} symbolic links: a loop");
+                    return Err(PathError::Loop.into());
                 }
                 let target = fs.read_link_ino(ino)?;
                 let target =
@@ -289,7 +309,7 @@ impl Walk<'_> {
                     return Ok(false);
                 }
             } else {
-                bail!("{name} in its path is not a directory");
+                return Err(PathError::NotADirectory(name.to_owned()).into());
             }
         }
         Ok(true)

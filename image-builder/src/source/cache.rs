@@ -2,13 +2,14 @@
 //! that did not change since. Everything here can be deleted at any time.
 
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
 use super::BaseError;
+use crate::io::Scratch;
 use crate::progress::Progress;
 
 /// Bytes hashed between two calls of the progress.
@@ -77,11 +78,9 @@ impl Cache {
         }
         progress.step("hashing the base", Some(meta.len()));
         let digest = sha256(&mut reader, progress)?;
+        let text = format!("{stamp}{digest}\n");
         self.write(&stamp_file, |file| {
-            Ok(std::io::Write::write_all(
-                file,
-                format!("{stamp}{digest}\n").as_bytes(),
-            )?)
+            Ok(file.write_all_at(text.as_bytes(), 0)?)
         })?;
         Ok(digest)
     }
@@ -113,13 +112,13 @@ impl Cache {
         &self,
         kind: &str,
         name: &str,
-        fill: impl FnOnce(&mut File) -> anyhow::Result<()>,
+        fill: impl FnOnce(&File) -> anyhow::Result<()>,
         finish: impl FnOnce(&Path) -> anyhow::Result<()>,
     ) -> anyhow::Result<PathBuf> {
         let path = self.dir.join(kind).join(name);
         if !path.exists() {
-            let mut scratch = self.scratch(&path)?;
-            fill(scratch.as_file_mut())?;
+            let scratch = self.scratch(&path)?;
+            fill(scratch.file())?;
             finish(scratch.path())?;
             self.keep(scratch, &path)?;
         }
@@ -129,25 +128,24 @@ impl Cache {
     fn write(
         &self,
         path: &Path,
-        fill: impl FnOnce(&mut File) -> anyhow::Result<()>,
+        fill: impl FnOnce(&File) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let mut scratch = self.scratch(path)?;
-        fill(scratch.as_file_mut())?;
+        let scratch = self.scratch(path)?;
+        fill(scratch.file())?;
         self.keep(scratch, path)
     }
 
-    fn scratch(&self, path: &Path) -> anyhow::Result<tempfile::NamedTempFile> {
+    fn scratch(&self, path: &Path) -> anyhow::Result<Scratch> {
         let dir = path.parent().unwrap_or(&self.dir);
         fs::create_dir_all(dir)
-            .and_then(|()| tempfile::Builder::new().prefix(".new-").tempfile_in(dir))
+            .and_then(|()| Scratch::new(dir))
             .with_context(|| format!("writing into the cache {}", self.dir.display()))
     }
 
-    fn keep(&self, scratch: tempfile::NamedTempFile, path: &Path) -> anyhow::Result<()> {
-        scratch.as_file().sync_all()?;
+    fn keep(&self, scratch: Scratch, path: &Path) -> anyhow::Result<()> {
+        // Another run may have made the same meanwhile: equal, so either will do.
         scratch
-            .persist(path)
-            .map(drop)
+            .keep(path, true)
             .with_context(|| format!("writing into the cache {}", self.dir.display()))
     }
 }

@@ -180,6 +180,22 @@ fn open_file(
 }
 
 impl Base {
+    /// Bytes of data in the two partitions, holes not counted.
+    ///
+    /// # Errors
+    /// When the image cannot be searched for holes.
+    pub fn data_bytes(&self) -> std::io::Result<u64> {
+        let mut sum = 0;
+        for region in [&self.boot, &self.root] {
+            sum += region
+                .data()?
+                .iter()
+                .map(|range| range.end - range.start)
+                .sum::<u64>();
+        }
+        Ok(sum)
+    }
+
     /// The root partition enlarged to `size`, kept in the cache: it depends on
     /// the base and the size alone, so every node and every build shares it.
     ///
@@ -201,8 +217,10 @@ impl Base {
                 |scratch| {
                     progress.step(&format!("enlarging the base's root to {size}"), None);
                     scratch.set_len(size.bytes())?;
-                    let (from, offset) = self.root.place();
-                    for range in self.root.data()? {
+                    // What the partition has behind its file system is not ours.
+                    let root = self.root.slice(0, self.superblock.len())?;
+                    let (from, offset) = root.place();
+                    for range in root.data()? {
                         let len = range.end - range.start;
                         crate::io::copy::copy_range(
                             from,

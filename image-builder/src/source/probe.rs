@@ -2,7 +2,7 @@
 //! between the makers of images.
 
 use super::BaseError;
-use crate::bootfs::{BootFs, FatError};
+use crate::bootfs::{self, BootFs, looks_like_fat};
 use crate::io::{ReadAt as _, Region};
 use crate::layout::{Partition, Table};
 use crate::rootfs::{Ext4Error, Superblock};
@@ -57,6 +57,7 @@ pub fn find_partitions(image: &Region) -> Result<Partitions, BaseError> {
     let words = words.join(", ");
     let boot = single(fat, "FAT", &words)?;
     let root = single(ext4, "ext4", &words)?;
+    bootfs::check(&boot)?;
     BootFs::open(boot.clone(), 0)?;
     let superblock = Superblock::read(&root)?;
     superblock.check(root.len())?;
@@ -87,20 +88,4 @@ fn content(region: &Region, partition: &Partition) -> &'static str {
         Err(Ext4Error::NotExt4) => "something else",
         Err(_) => "a damaged ext4",
     }
-}
-
-/// A boot sector: the signature, a jump, and a sector size (FAT32
-/// specification 1.03). Opening it says whether it is any good.
-fn looks_like_fat(region: &Region) -> bool {
-    let mut sector = [0; 512];
-    region
-        .read_exact_at(0, &mut sector)
-        .map_err(FatError::Io)
-        .is_ok()
-        && sector[510..] == [0x55, 0xaa]
-        && matches!(sector[0], 0xeb | 0xe9)
-        && matches!(
-            u16::from_le_bytes([sector[11], sector[12]]),
-            512 | 1024 | 2048 | 4096
-        )
 }

@@ -229,6 +229,21 @@ fn an_output_that_is_there_is_kept() {
         Err(SinkError::NotAFile(_))
     ));
     assert_eq!(std::fs::read(&path).expect("read"), b"precious");
+    // One that appears while the image is made is kept as well.
+    let late = bench.dir.path().join("late.img");
+    let output = ImageFile::new(&late, false).expect("output");
+    let disk = Disk {
+        root: Extent::Rest,
+        data: None,
+    };
+    let composed = bench.compose(&overlay(), disk).expect("compose");
+    std::fs::write(&late, "precious").expect("write");
+    let error = output.write(&composed, &mut Silent).expect_err("taken");
+    assert!(
+        matches!(error.downcast_ref(), Some(SinkError::Exists(_))),
+        "{error:#}"
+    );
+    assert_eq!(std::fs::read(&late).expect("read"), b"precious");
 }
 
 /// Stops at a given call.

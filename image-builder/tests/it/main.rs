@@ -4,5 +4,6 @@
 mod boot;
 mod compose;
 mod fixture;
+mod inspect;
 mod root;
 mod source;

@@ -5,11 +5,12 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use imgbuild::cmd::Cmd;
+use imgbuild::layout::Table;
 use imgbuild::plan::{BaseLocation, BaseRef, Size};
 use imgbuild::progress::Silent;
 use imgbuild::source::{self, Base, BaseError, Cache};
 
-use crate::fixture::{FEATURE_SETS, Scheme, disk, ext4, fat, tree};
+use crate::fixture::{FEATURE_SETS, Scheme, disk, ext4, fat, region, tree};
 
 fn boot() -> tempfile::NamedTempFile {
     fat(Size::mib(40), 1, &[("config.txt", "# base\n")])
@@ -165,6 +166,17 @@ fn bases_that_cannot_be_used_are_refused_by_name() {
         &[path(&boot), path(&spoiled(1024 + 0x3a, &[0, 0]))],
         "superblock is damaged",
     );
+    // A name in two places at once: only a check of the whole file system sees it.
+    let two = fat(Size::mib(40), 1, &[("one", "1\n"), ("two", "2\n")]);
+    let mut bytes = fs::read(two.path()).expect("read");
+    let at = |name: &[u8]| {
+        let entry = bytes.windows(11).position(|bytes| bytes == name);
+        entry.expect("entry") + 26
+    };
+    let (first, second) = (at(b"ONE        "), at(b"TWO        "));
+    bytes[second] = bytes[first];
+    two.as_file().write_all_at(&bytes, 0).expect("spoil");
+    refused(&[path(&two), path(&root)], "shares a cluster");
     // A group descriptor: only a check of the whole file system sees it.
     refused(
         &[path(&boot), path(&spoiled(4096 + 8, &[0xff; 4]))],
@@ -181,4 +193,37 @@ fn bases_that_cannot_be_used_are_refused_by_name() {
     assert!(refusal(&image).contains("no partition table"));
     fs::remove_file(&image).expect("remove");
     assert!(refusal(&image).contains("cannot be opened"));
+}
+
+/// UEFI allows what the crate that reads the table does not survive.
+#[test]
+fn hostile_gpt_headers_are_refused() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let boot = boot();
+    let image = disk(dir.path(), Scheme::Gpt, &[boot.path()]);
+    let file = File::options().read(true).write(true).open(&image);
+    let file = file.expect("open");
+    file.set_len(8 << 30).expect("sparse");
+    let mut header = [0; 92];
+    file.read_exact_at(&mut header, 512).expect("header");
+    for (entries, len, start, reason) in [
+        (64_u32, 256_u32, 2_u64, "256 bytes long"),
+        (0x200_0000, 128, 2, "33554432 partitions"),
+        (128, 128, u64::MAX, "damaged"),
+        (128, 128, u64::MAX / 512, "damaged"),
+        (128, 128, 0, "damaged"),
+    ] {
+        header[72..80].copy_from_slice(&start.to_le_bytes());
+        header[80..84].copy_from_slice(&entries.to_le_bytes());
+        header[84..88].copy_from_slice(&len.to_le_bytes());
+        header[16..20].fill(0);
+        let mut sum = flate2::Crc::new();
+        sum.update(&header);
+        header[16..20].copy_from_slice(&sum.sum().to_le_bytes());
+        for sector in [1, (8 << 30) / 512 - 1] {
+            file.write_all_at(&header, sector * 512).expect("spoil");
+        }
+        let error = Table::read(&region(&image)).expect_err(reason).to_string();
+        assert!(error.contains(reason), "{reason}: {error}");
+    }
 }

@@ -63,6 +63,7 @@ impl<'a> Rig<'a> {
             node: &self.node,
             ssh_port: 0,
             dir: self.dir.path(),
+            log: &self.dir.path().join("console.log"),
         };
         machine.start().expect("start")
     }

@@ -165,6 +165,7 @@ impl Lab {
             agent: &fs::read(&self.agent).expect("agent"),
             agent_unit: &fs::read_to_string(unit).expect("unit"),
             base_digest: &base.digest,
+            epoch: base.superblock.written(),
         };
         overlay::render(&request, &view).expect("overlay").overlay
     }

@@ -1,104 +1,42 @@
 //! Native programs for the packages' scripts.
 //!
 //! Maintainer scripts are shell and Perl that start thousands of small programs, and starting a program is what emulation is slowest at.
-//! So while scripts run, the tree's interpreters and everyday tools are covered by the machine's own. Measured on two busy cores:
-//! configuring 190 packages 190 s emulated, 31 s lent; the initramfs 56 s and 3 s. Only programs that treat files as bytes and text are
-//! lent; whatever belongs to the tree's release (systemd's tools, dpkg's, ldconfig, useradd) stays emulated.
+//! So while scripts run, the tree's shells, Perl and everyday tools are covered by the machine's own: on two cores the scripts take 25 s
+//! instead of 190 s, the initramfs 4 s instead of 56 s. Only programs that treat files as bytes and text are lent. Whatever belongs to
+//! the tree's release stays emulated: dpkg's and systemd's tools, ldconfig, useradd. So does what would leave a trace of the machine's
+//! version: depmod, cpio and zstd write other bytes, and update-alternatives gives awk's links the date of mawk.
+//! Checked: a tree made with nothing lent, and one made on Debian 13 instead of 12, hold the same files.
 
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
+use super::machine;
 use crate::cmd::Cmd;
 
 /// Packages and those of their programs that are lent. dpkg cannot replace a program that is covered, so these are unpacked first.
-const LENT: &[(&str, &[&str])] = &[
-    ("bash", &["bash"]),
+const LENT: &[(&str, &str)] = &[
+    ("bash", "bash"),
     ("coreutils", COREUTILS),
-    ("cpio", &["cpio"]),
-    ("dash", &["dash"]),
-    ("debianutils", &["run-parts"]),
-    ("diffutils", &["cmp", "diff"]),
-    ("findutils", &["find", "xargs"]),
-    ("grep", &["grep"]),
-    ("gzip", &["gzip"]),
-    ("kmod", &["kmod"]),
-    ("mawk", &["mawk"]),
-    ("openssh-client", &["ssh-keygen"]),
-    ("openssl", &["openssl"]),
-    ("perl-base", &["perl"]),
-    ("sed", &["sed"]),
-    ("tar", &["tar"]),
-    ("udev", &["systemd-hwdb"]),
-    ("zstd", &["zstd"]),
+    ("dash", "dash"),
+    ("debianutils", "run-parts"),
+    ("diffutils", "cmp diff"),
+    ("findutils", "find xargs"),
+    ("grep", "grep"),
+    ("gzip", "gzip"),
+    ("openssh-client", "ssh-keygen"),
+    ("openssl", "openssl"),
+    ("perl-base", "perl"),
+    ("sed", "sed"),
+    ("tar", "tar"),
 ];
 
-const COREUTILS: &[&str] = &[
-    "[",
-    "basename",
-    "cat",
-    "chgrp",
-    "chmod",
-    "chown",
-    "comm",
-    "cp",
-    "cut",
-    "date",
-    "dd",
-    "df",
-    "dirname",
-    "du",
-    "echo",
-    "env",
-    "expand",
-    "expr",
-    "false",
-    "head",
-    "id",
-    "install",
-    "join",
-    "ln",
-    "ls",
-    "md5sum",
-    "mkdir",
-    "mknod",
-    "mktemp",
-    "mv",
-    "nl",
-    "nproc",
-    "od",
-    "paste",
-    "printf",
-    "pwd",
-    "readlink",
-    "realpath",
-    "rm",
-    "rmdir",
-    "seq",
-    "sha256sum",
-    "sleep",
-    "sort",
-    "stat",
-    "stty",
-    "sync",
-    "tail",
-    "tee",
-    "test",
-    "touch",
-    "tr",
-    "true",
-    "truncate",
-    "tsort",
-    "uname",
-    "uniq",
-    "wc",
-];
-
-/// What the initramfs takes in with all its libraries: the machine's would end up inside.
-const COPIED_BY_INITRAMFS: &[&str] = &["kmod"];
+const COREUTILS: &str = "[ basename cat chgrp chmod chown comm cp cut date dd df dirname du echo env expand expr false head id install \
+    join ln ls md5sum mkdir mknod mktemp mv nl nproc od paste printf pwd readlink realpath rm rmdir seq sha256sum sleep sort stat stty \
+    sync tail tee test touch tr true truncate tsort uname uniq wc";
 
 pub(super) fn packages() -> impl Iterator<Item = &'static str> {
     LENT.iter().map(|(package, _)| *package)
@@ -112,25 +50,15 @@ pub(super) struct Lent {
 
 /// Covers the tree's programs by the machine's.
 pub(super) fn lend(tree: &Path) -> Result<Lent> {
-    lend_except(tree, &[])
-}
-
-/// The same for making an initramfs.
-pub(super) fn lend_for_initramfs(tree: &Path) -> Result<Lent> {
-    lend_except(tree, COPIED_BY_INITRAMFS)
-}
-
-fn lend_except(tree: &Path, not: &[&str]) -> Result<Lent> {
     let mut lent = Lent {
         covers: Vec::new(),
         added: Vec::new(),
     };
+    if machine::runs_arm64_itself()? {
+        return Ok(lent);
+    }
     let mut ours = Vec::new();
-    for name in LENT
-        .iter()
-        .flat_map(|(_, programs)| *programs)
-        .filter(|name| !not.contains(name))
-    {
+    for name in LENT.iter().flat_map(|(_, programs)| programs.split(' ')) {
         for dir in ["usr/bin", "usr/sbin"] {
             let covered = tree.join(dir).join(name);
             if is_program(&covered)
@@ -146,7 +74,7 @@ fn lend_except(tree: &Path, not: &[&str]) -> Result<Lent> {
     for library in libraries(&ours)? {
         lent.add_library(tree, &library)?;
     }
-    for dir in Cmd::new("perl")
+    for dir in Cmd::new("/usr/bin/perl")
         .args(["-e", "print map {\"$_\\n\"} @INC"])
         .read()?
         .lines()
@@ -177,7 +105,12 @@ impl Lent {
     }
 
     fn cover(&mut self, what: &Path, with: &Path) -> Result<()> {
-        Cmd::new("mount").arg("--bind").arg(with).arg(what).run()?;
+        // Read-only: a script that changes a program's mode would change the machine's.
+        Cmd::new("mount")
+            .args(["-o", "bind,ro"])
+            .arg(with)
+            .arg(what)
+            .run()?;
         self.covers.push(what.to_owned());
         Ok(())
     }
@@ -201,6 +134,11 @@ impl Lent {
         {
             self.add_folder(parent)?;
         }
+        ensure!(
+            self.added.iter().any(|added| target.starts_with(added)),
+            "the tree has a {} of its own",
+            library.display()
+        );
         fs::copy(library, &target)
             .with_context(|| format!("copying {} into the tree", library.display()))?;
         Ok(())

@@ -22,28 +22,21 @@ pub(super) fn build_tree_as_root(suite: Suite, room: &Path, steps: Steps) -> Res
             .arg("--preserve-env=http_proxy,https_proxy,no_proxy")
             .arg("setpriv")
     };
-    cmd.args([
-        "--pdeathsig",
-        "KILL",
-        "unshare",
-        "--mount",
-        "--pid",
-        "--fork",
-        "--kill-child",
-        "--mount-proc",
-    ])
-    .arg(own)
-    .args([
-        "base-tree",
-        "--suite",
-        suite.codename(),
-        "--started",
-        &steps.started_at().to_string(),
-        "--room",
-    ])
-    .arg(room)
-    .run_aloud()
-    .context("making the root tree")
+    cmd.args("--pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc".split(' '))
+        // A user's own umask would shape the tree's modes.
+        .args(["sh", "-c", "umask 022 && exec \"$@\"", "sh"])
+        .arg(own)
+        .args([
+            "base-tree",
+            "--suite",
+            suite.codename(),
+            "--started",
+            &steps.started_at().to_string(),
+            "--room",
+        ])
+        .arg(room)
+        .run_aloud()
+        .context("making the root tree")
 }
 
 /// The machine's own Debian sources with the release replaced, for apt. None when it has no Debian source, as on Ubuntu.
@@ -87,9 +80,14 @@ fn sources_for(suite: &str, targets: &str) -> Vec<String> {
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
+/// Then nothing is emulated, and nothing need be lent.
+pub(super) fn runs_arm64_itself() -> Result<bool> {
+    Ok(Cmd::new("uname").arg("-m").read()?.trim() == "aarch64")
+}
+
 /// Lets the kernel start arm64 programs through qemu-user. The registration stays until the machine's next boot.
 pub(super) fn ensure_arm64_programs_run(steps: Steps) -> Result<()> {
-    if Cmd::new("uname").arg("-m").read()?.trim() == "aarch64" {
+    if runs_arm64_itself()? {
         return Ok(());
     }
     let dir = Path::new("/proc/sys/fs/binfmt_misc");

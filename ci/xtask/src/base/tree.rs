@@ -68,10 +68,10 @@ pub(crate) fn build(request: &Request) -> Result<()> {
         .args(["base-passwd:arm64", "base-files:arm64", "passwd:arm64"])
         .run()?;
     dpkg(&tree, "--configure").arg("--pending").run()?;
-    loan.give_back()?;
     stock::install(&tree)?;
     steps.say("making the initramfs");
     initramfs(&tree)?;
+    loan.give_back()?;
     steps.say("shaping and packing the tree");
     clean(&tree)?;
     shape::apply(&tree)?;
@@ -170,7 +170,7 @@ fn prepare(tree: &Path) -> Result<()> {
     put(
         tree,
         INITRAMFS_CHOICE,
-        "MODULES=list\nCOMPRESS=zstd\n",
+        "MODULES=list\nCOMPRESS=zstd\nCOMPRESSLEVEL=1\n",
         0o644,
     )?;
     // Goes with the namespace; the tree's own /dev stays empty, the kernel fills it.
@@ -217,14 +217,12 @@ fn split(debs: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     }))
 }
 
-/// Once, of what QEMU needs; the tree is left with pi-gen's settings for later ones (`stage2/04-...`: MODULES=dep).
+/// Once, of what QEMU needs; for later ones the tree is left as pi-gen leaves it, with MODULES=dep.
 fn initramfs(tree: &Path) -> Result<()> {
-    let loan = lend::lend_for_initramfs(tree)?;
     tool("chroot")
         .arg(tree)
         .args(["update-initramfs", "-c", "-k", "all"])
         .run()?;
-    loan.give_back()?;
     fs::remove_file(tree.join(INITRAMFS_CHOICE))?;
     shape::edit(tree, "etc/initramfs-tools/initramfs.conf", |conf| {
         conf.replace("MODULES=most", "MODULES=dep")
@@ -256,6 +254,13 @@ fn clean(tree: &Path) -> Result<()> {
             .arg(tree.join(folder))
             .args(["-mindepth", "1", "-not", "-type", "d", "-delete"])
             .run()?;
+    }
+    // apt makes these again; whose they are depends on how mmdebstrap's apt could run.
+    for folder in [
+        "var/lib/apt/lists/partial",
+        "var/cache/apt/archives/partial",
+    ] {
+        fs::remove_dir(tree.join(folder)).with_context(|| format!("removing {folder}"))?;
     }
     let keys = fs::read_dir(tree.join("etc/ssh"))?.collect::<Result<Vec<_>, _>>()?;
     for key in keys

@@ -13,6 +13,7 @@ fn common() -> MemoryBase {
             ("/sbin", "usr/sbin"),
             ("/etc/localtime", "/usr/share/zoneinfo/Europe/London"),
             ("/var/lib/dbus/machine-id", "/etc/machine-id"),
+            ("/boot/overlays", "firmware/overlays"),
             ("/etc/systemd/network/99-default.link", "/dev/null"),
             ("/etc/systemd/system/multi-user.target.wants/userconfig.service", "/lib/systemd/system/userconfig.service"),
             ("/etc/systemd/system/multi-user.target.wants/sshswitch.service", "/lib/systemd/system/sshswitch.service"),
@@ -70,6 +71,8 @@ fn common() -> MemoryBase {
                 ("/var/lib/NetworkManager/NetworkManager.state", "[main]\nWirelessEnabled=false\n"),
                 ("/var/lib/systemd/rfkill/platform-1001100000.mmc:wlan", "1\n"),
                 ("/var/lib/systemd/rfkill/platform-1001100000.mmc:bluetooth", "0\n"),
+                ("/usr/bin/ip", "\u{7f}ELF"),
+                ("/usr/bin/systemctl", "\u{7f}ELF"),
                 ("/usr/lib/systemd/system/NetworkManager.service", "[Install]\nWantedBy=multi-user.target\n"),
                 ("/usr/lib/systemd/system/ssh.service", "[Install]\nWantedBy=multi-user.target\nAlias=sshd.service\n"),
                 ("/usr/lib/systemd/system/getty@.service", "[Install]\nWantedBy=getty.target\nDefaultInstance=tty1\n"),
@@ -104,6 +107,8 @@ pub(super) fn trixie() -> MemoryBase {
         .files(
             Root,
             &[
+                ("/usr/lib/netplan/00-network-manager-all.yaml", "network:\n  version: 2\n  renderer: NetworkManager\n"),
+                ("/etc/netplan/50-cloud-init.yaml", "network:\n  version: 2\n  ethernets:\n    eth0:\n      dhcp4: true\n"),
                 ("/etc/machine-id", "uninitialized\n"),
                 ("/etc/locale.conf", "LANG=en_GB.UTF-8\n"),
                 ("/etc/cloud/cloud.cfg.d/99_raspberry-pi.cfg", "datasource_list: [NoCloud, None]\n"),
