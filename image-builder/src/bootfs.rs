@@ -238,7 +238,7 @@ impl<R: ReadAt> BootFs<R> {
                 file.flush()?;
             }
             // fatfs writes a directory's "." and ".." as long names, which
-            // fsck.vfat calls damage (docs/decisions/0002-fat.md): directories of the base are used, none is made.
+            // fsck.vfat calls damage (docs/decisions/0002-boot-partition.md): directories of the base are used, none is made.
             Change::Dir { .. } if self.kind(path)? == Some(Kind::Dir) => {}
             Change::Dir { .. } => bail!("directories cannot be made on the boot partition"),
             Change::Symlink { .. } => bail!("FAT has no symbolic links"),

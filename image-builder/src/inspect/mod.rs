@@ -104,16 +104,17 @@ impl Image {
     pub fn summary(&self) -> Summary {
         let mut problems = Vec::new();
         let mut keep = |error: anyhow::Error| problems.push(problem(error));
-        let root = self.root();
-        let os = root.as_ref().ok().and_then(|root| {
+        let root = self.root().map_err(&mut keep).ok();
+        let os = root.and_then(|root| {
             let content = root.read("/etc/os-release").map_err(&mut keep).ok()??;
             pretty_name(&content)
         });
-        let kernels = root.as_ref().ok().map(|root| {
+        let kernels = root.map(|root| {
             let names = root.list("/usr/lib/modules").map_err(&mut keep);
             names.unwrap_or_default()
         });
-        let manifest = self.boot().ok().and_then(|boot| {
+        let boot = self.boot().map_err(&mut keep).ok();
+        let manifest = boot.and_then(|boot| {
             let path = boot_path(paths::BOOT_MANIFEST).unwrap_or_default();
             let content = boot.read(path).map_err(&mut keep).ok()??;
             Manifest::parse(&String::from_utf8_lossy(&content))

@@ -84,9 +84,9 @@ fn file_system(out: &mut String, fs: &FileSystem) {
     } = fs;
     let known = |value: &Option<String>| plain(value.as_deref().unwrap_or("?"));
     let free = free.map_or("?".to_owned(), human);
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "  {kind} \"{}\", {free} free, {}, {state}\n",
+        "  {kind} \"{}\", {free} free, {}, {state}",
         known(label),
         known(uuid)
     );
@@ -142,7 +142,8 @@ fn map(disk: u64, partitions: &[PartitionSummary]) -> String {
     let mut cells = vec!['.'; WIDTH as usize];
     for partition in partitions {
         let from = column(partition.offset).min(cells.len() - 1);
-        let to = column(partition.offset.saturating_add(partition.bytes)).clamp(from + 1, cells.len());
+        let to =
+            column(partition.offset.saturating_add(partition.bytes)).clamp(from + 1, cells.len());
         let mark = char::from_digit(partition.number % 36, 36).unwrap_or('#');
         cells[from..to].fill(mark);
     }

@@ -11,10 +11,9 @@ const FSTAB: &str = "/etc/fstab";
 
 /// Added to the boot partition's options. Nothing on a running node needs that
 /// partition, and FAT is easily damaged: without `nofail` systemd would go to
-/// emergency mode, which has no ssh (systemd.mount(5)). The disk is there by
-/// then, the root is on it, so the partition is not waited for as long as the
-/// default 90 s; an emulated udev on a busy machine does take some of them.
-const BOOT_OPTIONS: [&str; 2] = ["nofail", "x-systemd.device-timeout=30s"];
+/// emergency mode, which has no ssh (systemd.mount(5)). How long it is waited for
+/// is systemd's default: nobody waits with it, and a busy machine needs it.
+const BOOT_OPTIONS: [&str; 1] = ["nofail"];
 
 /// Names of partitions and file systems by what is written on a disk.
 const TAGS: [&str; 5] = [
@@ -167,7 +166,7 @@ mod tests {
     fn our_two_sources_change_and_the_boot_partition_may_be_missing() {
         let ids = ids();
         let (boot, root) = (partuuid(ids.boot), partuuid(ids.root));
-        let options = "nofail,x-systemd.device-timeout=30s";
+        let options = "nofail";
         let cases = [
             (
                 "proc /proc proc defaults 0 0\nPARTUUID=8a1b2c3d-01  /boot/firmware/  vfat    defaults          0       2\n\
