@@ -169,10 +169,12 @@ fn unmask(overlay: &mut Overlay, base: &dyn BaseView, unit: &str) -> Result<()> 
     Ok(())
 }
 
-/// A name becomes part of a path.
+/// A name becomes part of a path: the characters of systemd.unit(5), no others.
 fn check_name(unit: &str) -> Result<()> {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b":-_.\\@".contains(&byte);
+    let (stem, suffix) = unit.rsplit_once('.').unwrap_or((unit, ""));
     ensure!(
-        !unit.contains('/') && unit.contains('.'),
+        unit.bytes().all(known) && !stem.is_empty() && !suffix.is_empty() && unit.len() < 256,
         "{unit:?} is not a unit's name, such as foo.service"
     );
     Ok(())

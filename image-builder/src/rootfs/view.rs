@@ -1,7 +1,7 @@
 //! Reading an ext4 file system, by a reader that shares no code with the
 //! writer.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use ext4_view::{Ext4, Ext4Error, FileType, Metadata};
 
 use crate::io::ReadAt;
@@ -11,6 +11,7 @@ use crate::overlay::Kind;
 /// inside the image.
 pub struct RootView {
     ext4: Ext4,
+    len: u64,
 }
 
 /// What `inspect ls` shows of a path.
@@ -34,9 +35,10 @@ impl RootView {
     /// # Errors
     /// When it is not ext4, damaged, or has features the reader does not know.
     pub fn open(partition: impl ReadAt + 'static) -> anyhow::Result<Self> {
+        let len = partition.len();
         let ext4 =
             Ext4::load(Box::new(Reader(partition))).context("reading the root file system")?;
-        Ok(Self { ext4 })
+        Ok(Self { ext4, len })
     }
 
     /// A file's content, `None` if there is none. A final link is followed.
@@ -44,8 +46,23 @@ impl RootView {
     /// # Errors
     /// When the file system is damaged, or the path is a directory.
     pub fn read(&self, path: &str) -> anyhow::Result<Option<Vec<u8>>> {
-        missing(self.ext4.read(path))
-            .with_context(|| format!("reading {path} in the root file system"))
+        let what = || format!("reading {path} in the root file system");
+        let Some(metadata) = missing(self.ext4.metadata(path)).with_context(what)? else {
+            return Ok(None);
+        };
+        self.check_len(&metadata).with_context(what)?;
+        missing(self.ext4.read(path)).with_context(what)
+    }
+
+    /// The reader makes room for what an inode says before it looks for it. What
+    /// we read is no sparse file: more than the partition holds is damage.
+    fn check_len(&self, metadata: &Metadata) -> anyhow::Result<()> {
+        let len = Metadata::len(metadata);
+        ensure!(
+            len <= self.len,
+            "it has {len} bytes, more than its file system"
+        );
+        Ok(())
     }
 
     /// What lies at a path, `None` if nothing does. A final link is not followed.
@@ -61,6 +78,7 @@ impl RootView {
             FileType::Regular => Kind::File,
             FileType::Directory => Kind::Dir,
             FileType::Symlink => {
+                self.check_len(&metadata).with_context(what)?;
                 let target = self.ext4.read_link(path).with_context(what)?;
                 Kind::Symlink(target.display().to_string())
             }
