@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::image::{Parts, at};
+use super::image::Parts;
 use super::race::Contestant;
 use crate::cmd::Cmd;
 
@@ -161,7 +161,7 @@ impl Site {
         fs::remove_file(&draft)?;
         Cmd::new("e2fsck")
             .arg("-fn")
-            .arg(at(&ready, to.root.offset))
+            .arg(to.root.for_e2fsprogs(&ready))
             .run()
             .context("checking the ready base")?;
         Ok(ready)
