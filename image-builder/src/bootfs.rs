@@ -16,7 +16,7 @@ pub(crate) use bpb::looks_like_fat;
 pub use bpb::set_identity;
 pub use check::{Health, check, examine};
 
-use crate::io::{CowRegion, ReadAt};
+use crate::io::{CowRegion, ReadAt, Stream};
 use crate::overlay::{Change, Kind};
 use bpb::Bpb;
 use device::{Shared, fixed_time};
@@ -234,7 +234,7 @@ impl<R: ReadAt> BootFs<R> {
                     None => {}
                 }
                 let mut file = root.create_file(relative(path)).map_err(no_directory)?;
-                file.write_all(content)?;
+                io::copy(&mut Stream::new(content.blob()), &mut file)?;
                 file.flush()?;
             }
             // fatfs writes a directory's "." and ".." as long names, which

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use uuid::Uuid;
@@ -92,9 +93,8 @@ pub fn build(job: Job<'_>, progress: &mut dyn Progress) -> anyhow::Result<Built>
         disk: job.plan.profile.disk,
         epoch,
     };
-    // Twice the overlay: once in the scratch file, once in the image.
     let overlay_bytes = [Part::Boot, Part::Root].map(|part| rendered.overlay.content_bytes(part));
-    output.check_room(base.data_bytes()? + 2 * overlay_bytes.iter().sum::<u64>())?;
+    output.check_room(base.data_bytes()? + overlay_bytes.iter().sum::<u64>())?;
     let disk = compose(recipe, job.cache, output.dir(), progress)?;
 
     // Before the image: once that is there, all is there.
@@ -118,14 +118,14 @@ pub fn build(job: Job<'_>, progress: &mut dyn Progress) -> anyhow::Result<Built>
 }
 
 /// The agent for a node, checked to be a program for its processor.
-fn read_agent(path: &Path) -> anyhow::Result<Vec<u8>> {
+fn read_agent(path: &Path) -> anyhow::Result<Arc<[u8]>> {
     let context = || format!("reading the first-boot agent {}", path.display());
     let program = fs::read(path).with_context(context)?;
     match program[..] {
         [0x7f, b'E', b'L', b'F', 2, 1, ..]
             if program.get(18..20) == Some(&EM_AARCH64.to_le_bytes()) =>
         {
-            Ok(program)
+            Ok(program.into())
         }
         _ => bail!(
             "{} is not a program for 64-bit ARM; build it with `make build`",

@@ -10,7 +10,8 @@ use uuid::Uuid;
 use crate::bootfs::{self, BootFs};
 use crate::ids::NodeIds;
 use crate::io::cow::Piece;
-use crate::io::{CowRegion, ReadAt as _, Region};
+use crate::io::stream::same;
+use crate::io::{CowRegion, ReadAt as _, Region, Stream};
 use crate::layout::{ALIGN, DiskPlan};
 use crate::overlay::{Change, Kind, Overlay, Part};
 use crate::plan::{Disk, Extent, Size};
@@ -46,18 +47,9 @@ pub struct Recipe<'a> {
 pub struct Composed {
     /// Where the partitions lie.
     pub layout: DiskPlan,
-    table: Vec<(u64, Vec<u8>)>,
+    table: Vec<Piece>,
     boot: Arc<CowRegion>,
     root: Arc<CowRegion>,
-}
-
-/// Bytes for a sink: what is in no piece is zero.
-#[derive(Debug)]
-pub enum DiskPiece<'a> {
-    /// A range of a file, with its offset moved to the disk's.
-    File(Piece),
-    /// Bytes in memory at an offset of the disk.
-    Bytes(u64, &'a [u8]),
 }
 
 /// Composes a node's disk. `scratch` is a directory for the changed blocks, on
@@ -76,65 +68,41 @@ pub fn compose(
     let (root_base, superblock) = recipe.base.grown_root(size, cache, progress)?;
     let layout = plan_disk(&recipe, &root_base);
     let table = layout.encode().context("encoding the partition table")?;
+    let table = table.into_iter().map(|(offset, bytes)| Piece {
+        offset,
+        bytes: Arc::<[u8]>::from(bytes).into(),
+    });
     progress.step("composing", None);
     let boot = fill_boot(&recipe, &layout, scratch)?;
     let root = fill_root(&recipe, root_base, &superblock, scratch)?;
     check(&recipe, &boot, &root).context("reading back what was written")?;
     Ok(Composed {
         layout,
-        table,
+        table: table.collect(),
         boot,
         root,
     })
 }
 
 impl Composed {
-    /// The disk's bytes, in order and without overlap.
+    /// The disk's bytes, in order and without overlap; what is in no piece is
+    /// zero.
     ///
     /// # Errors
     /// When the base cannot be searched for holes.
-    pub fn pieces(&self) -> std::io::Result<Vec<DiskPiece<'_>>> {
-        let mut pieces: Vec<_> = self
-            .table
-            .iter()
-            .map(|(offset, bytes)| DiskPiece::Bytes(*offset, bytes))
-            .collect();
+    pub fn pieces(&self) -> std::io::Result<Vec<Piece>> {
+        let mut pieces = self.table.clone();
         for (region, span) in [
             (&self.boot, self.layout.boot),
             (&self.root, self.layout.root),
         ] {
-            pieces.extend(region.pieces()?.into_iter().map(|piece| {
-                DiskPiece::File(Piece {
-                    offset: span.offset + piece.offset,
-                    ..piece
-                })
+            pieces.extend(region.pieces()?.into_iter().map(|piece| Piece {
+                offset: span.offset + piece.offset,
+                ..piece
             }));
         }
-        pieces.sort_by_key(DiskPiece::offset);
+        pieces.sort_by_key(|piece| piece.offset);
         Ok(pieces)
-    }
-}
-
-impl DiskPiece<'_> {
-    /// Where it begins on the disk.
-    pub fn offset(&self) -> u64 {
-        match self {
-            DiskPiece::File(piece) => piece.offset,
-            DiskPiece::Bytes(offset, _) => *offset,
-        }
-    }
-
-    /// Its length in bytes.
-    pub fn len(&self) -> u64 {
-        match self {
-            DiskPiece::File(piece) => piece.len,
-            DiskPiece::Bytes(_, bytes) => bytes.len() as u64,
-        }
-    }
-
-    /// Whether its length is 0; none is.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 
@@ -262,10 +230,11 @@ fn check(recipe: &Recipe<'_>, boot: &Arc<CowRegion>, root: &Arc<CowRegion>) -> a
     for (path, change) in recipe.overlay.changes(Part::Boot) {
         match change {
             Change::File { content, .. } => {
-                ensure!(
-                    fs.read(path)?.as_ref() == Some(content),
-                    "boot {path} differs"
-                );
+                let found = fs
+                    .read(path)?
+                    .with_context(|| format!("boot {path} is missing"))?;
+                let wanted = Stream::new(content.blob());
+                ensure!(same(found.as_slice(), wanted)?, "boot {path} differs");
             }
             Change::Remove => ensure!(fs.kind(path)?.is_none(), "boot {path} is still there"),
             Change::Dir { .. } | Change::Symlink { .. } | Change::Rename { .. } => {}
@@ -284,12 +253,12 @@ fn check(recipe: &Recipe<'_>, boot: &Arc<CowRegion>, root: &Arc<CowRegion>) -> a
                 },
                 Some(entry),
             ) => {
+                let found = view.open_file(path)?;
+                let wanted = Stream::new(content.blob());
                 let same = entry.kind == Kind::File
-                    && (entry.mode, entry.uid, entry.gid) == (*mode, owner.uid, owner.gid);
-                ensure!(
-                    same && view.read(path)?.as_ref() == Some(content),
-                    "{path} differs"
-                );
+                    && (entry.mode, entry.uid, entry.gid) == (*mode, owner.uid, owner.gid)
+                    && same(found, wanted)?;
+                ensure!(same, "{path} differs");
             }
             (Change::Dir { mode, owner }, Some(entry)) => {
                 let same = entry.kind == Kind::Dir

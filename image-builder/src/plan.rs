@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 pub use node_config::Role;
@@ -273,5 +274,5 @@ pub struct ExtraFile {
     /// Numeric owner and group.
     pub owner: (u32, u32),
     /// What it holds.
-    pub content: Vec<u8>,
+    pub content: Arc<[u8]>,
 }

@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::statvfs::fstatvfs;
 
-use crate::compose::{Composed, DiskPiece};
-use crate::io::Scratch;
-use crate::io::copy::copy_range;
+use crate::compose::Composed;
+use crate::io::{ReadAt as _, Scratch};
 use crate::plan::Size;
 use crate::progress::{Interrupted, Progress};
 
@@ -140,7 +139,7 @@ impl ImageFile {
     pub fn write(&self, disk: &Composed, progress: &mut dyn Progress) -> anyhow::Result<Written> {
         let failed = |error| write_error(&self.path, error);
         let pieces = disk.pieces().map_err(failed)?;
-        let copied = pieces.iter().map(DiskPiece::len).sum();
+        let copied = pieces.iter().map(|piece| piece.bytes.len()).sum();
         self.check_room(copied)?;
         let scratch = Scratch::new(&self.dir).map_err(failed)?;
         let file = scratch.file();
@@ -148,28 +147,19 @@ impl ImageFile {
         progress.step("writing the image", Some(copied));
         let mut writeback = Writeback::new(file);
         for piece in &pieces {
-            match piece {
-                DiskPiece::File(piece) => {
-                    let mut end = piece.offset;
-                    copy_range(
-                        &piece.file,
-                        piece.file_offset,
-                        file,
-                        piece.offset,
-                        piece.len,
-                        &mut |bytes| {
-                            end += bytes;
-                            writeback.written_to(end);
-                            progress.advance(bytes)
-                        },
-                    )
-                }
-                DiskPiece::Bytes(offset, bytes) => file.write_all_at(bytes, *offset),
-            }
-            .map_err(|error| match error.get_ref() {
-                Some(inner) if inner.is::<Interrupted>() => anyhow::Error::from(Interrupted),
-                _ => failed(error).into(),
-            })?;
+            let mut end = piece.offset;
+            let mut advance = |bytes| {
+                end += bytes;
+                writeback.written_to(end);
+                progress.advance(bytes)
+            };
+            piece
+                .bytes
+                .copy_to(file, piece.offset, &mut advance)
+                .map_err(|error| match error.get_ref() {
+                    Some(inner) if inner.is::<Interrupted>() => anyhow::Error::from(Interrupted),
+                    _ => failed(error).into(),
+                })?;
         }
         progress.step("syncing", None);
         scratch.keep(&self.path, self.replace).map_err(failed)?;

@@ -8,7 +8,7 @@ mod memory;
 mod fixtures;
 
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use imgbuild::config;
 use imgbuild::identity::HostKeys;
@@ -66,7 +66,7 @@ fn request(plan: &NodePlan) -> Request<'_> {
         plan,
         ids: &IDS,
         keys: &KEYS,
-        agent: b"\x7fELF",
+        agent: &Arc::from(&b"\x7fELF"[..]),
         agent_unit: "[Install]\nWantedBy=multi-user.target\n",
         base_digest: "5c9c",
         epoch: 1_760_000_000,

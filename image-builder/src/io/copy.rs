@@ -9,7 +9,7 @@ use nix::fcntl::copy_file_range;
 
 /// Bytes copied per call: small enough for smooth progress and a prompt
 /// answer to Ctrl-C, large enough not to count.
-const STEP: usize = 4 << 20;
+pub(super) const STEP: usize = 4 << 20;
 
 /// Copies `len` bytes, inside the kernel where it can (copy_file_range(2):
 /// shared blocks on Btrfs and XFS), through memory where it cannot. `progress`

@@ -1,16 +1,20 @@
 //! Bytes at an offset: windows into files, copy-on-write over them, and the
 //! copying of ranges; files in the making.
 
+pub mod blob;
 pub mod copy;
 pub mod cow;
 pub mod cursor;
 pub mod region;
 pub mod scratch;
+pub mod stream;
 
+pub use blob::Blob;
 pub use cow::CowRegion;
 pub use cursor::BlockCursor;
 pub use region::Region;
 pub use scratch::Scratch;
+pub use stream::Stream;
 
 use std::io;
 

@@ -204,7 +204,7 @@ impl Accounts {
             .map(|table| (table, 0o644, Owner::ROOT))
             .chain(closed.map(|table| (table, 0o640, shadow)));
         for (table, mode, owner) in files {
-            let content = table.render().into_bytes();
+            let content = table.render().into();
             // Not shown: a base made by someone else may hold password hashes.
             let secret = mode == 0o640;
             overlay.set(

@@ -1,5 +1,7 @@
 //! The first-boot agent: its program, its unit and what it is told.
 
+use std::sync::Arc;
+
 use anyhow::{Result, ensure};
 use node_config::config::{Cluster, HostKey, Network, Node, VERSION};
 use node_config::{NodeConfig, paths};
@@ -11,7 +13,7 @@ use super::{BaseView, Overlay, Owner, Part, network, units};
 /// Adds program and unit.
 pub(super) fn add(overlay: &mut Overlay, request: &Request<'_>, base: &dyn BaseView) -> Result<()> {
     ensure!(!request.agent.is_empty(), "the agent's program is empty");
-    overlay.file(Part::Root, paths::AGENT, 0o755, request.agent);
+    overlay.file(Part::Root, paths::AGENT, 0o755, Arc::clone(request.agent));
     let unit = format!("/etc/systemd/system/{}", paths::AGENT_UNIT);
     overlay.file(Part::Root, &unit, 0o644, request.agent_unit);
     overlay.dir(Part::Root, paths::STATE_DIR, 0o700, Owner::ROOT);

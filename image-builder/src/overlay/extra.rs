@@ -1,6 +1,8 @@
 //! The profile's own files and units, checked against everything else: they are
 //! added last and may not silently win.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result, bail, ensure};
 use node_config::paths;
 
@@ -50,7 +52,7 @@ pub(super) fn add_files(overlay: &mut Overlay, plan: &NodePlan, base: &dyn BaseV
                 uid: *uid,
                 gid: *gid,
             },
-            content: content.clone(),
+            content: Arc::clone(content).into(),
             secret,
         };
         overlay.set(part, inner, change);

@@ -48,7 +48,8 @@ impl MemoryBase {
             for (path, change) in overlay.changes(part) {
                 match change {
                     Change::File { content, .. } => {
-                        self.insert(part, path, Entry::File(content.clone()))
+                        let bytes = content.inline().expect("small files only");
+                        self.insert(part, path, Entry::File(bytes.to_vec()));
                     }
                     Change::Dir { .. } => self.insert(part, path, Entry::Dir),
                     Change::Symlink { target } => {

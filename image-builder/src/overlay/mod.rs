@@ -8,6 +8,7 @@ mod accounts;
 mod agent;
 mod block;
 mod cmdline;
+mod content;
 mod extra;
 mod firmware;
 mod locale;
@@ -31,6 +32,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use content::Content;
 pub use render::{Rendered, Request, render};
 
 /// Which file system a change belongs to. Paths in the boot file system are
@@ -111,7 +113,7 @@ pub enum Change {
         /// Owner; the boot file system has none.
         owner: Owner,
         /// The bytes.
-        content: Vec<u8>,
+        content: Content,
         /// Never shown: a private key, a token.
         secret: bool,
     },
@@ -164,7 +166,7 @@ impl Overlay {
     }
 
     /// A file owned by root.
-    pub fn file(&mut self, part: Part, path: &str, mode: u16, content: impl Into<Vec<u8>>) {
+    pub fn file(&mut self, part: Part, path: &str, mode: u16, content: impl Into<Content>) {
         let change = Change::File {
             mode,
             owner: Owner::ROOT,
@@ -218,7 +220,7 @@ impl Overlay {
     pub fn content_bytes(&self, part: Part) -> u64 {
         self.changes(part)
             .map(|(_, change)| match change {
-                Change::File { content, .. } => content.len() as u64,
+                Change::File { content, .. } => content.len(),
                 _ => 0,
             })
             .sum()

@@ -1,5 +1,7 @@
 //! The recipe: what a node adds to its base, in order.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -23,7 +25,7 @@ pub struct Request<'a> {
     /// Its SSH host keys.
     pub keys: &'a HostKeys,
     /// The `firstboot-agent` program for the node.
-    pub agent: &'a [u8],
+    pub agent: &'a Arc<[u8]>,
     /// The agent's systemd unit.
     pub agent_unit: &'a str,
     /// sha256 of the base image, in hex.
@@ -103,7 +105,7 @@ fn image_id(request: &Request<'_>, overlay: &Overlay) -> Uuid {
             field(path.as_bytes());
             field(change.to_string().as_bytes());
             if let Change::File { content, .. } = change {
-                field(content);
+                field(content.sha256().as_bytes());
             }
         }
     }

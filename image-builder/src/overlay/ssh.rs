@@ -43,7 +43,7 @@ pub(super) fn add(overlay: &mut Overlay, request: &Request<'_>, base: &dyn BaseV
         let private = Change::File {
             mode: 0o600,
             owner: Owner::ROOT,
-            content: key.private()?,
+            content: key.private()?.into(),
             secret: true,
         };
         overlay.set(Part::Root, &path, private);

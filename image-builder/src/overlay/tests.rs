@@ -9,6 +9,7 @@ mod refusals;
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::{env, fs};
 
 use uuid::Uuid;
@@ -40,7 +41,7 @@ fn rendered_of(
         plan,
         ids: &NodeIds::derive(plan.cluster.id, &plan.node.name),
         keys,
-        agent: b"\x7fELF",
+        agent: &Arc::from(&b"\x7fELF"[..]),
         agent_unit: AGENT_UNIT,
         base_digest,
         epoch,
@@ -50,7 +51,10 @@ fn rendered_of(
 
 fn content(overlay: &Overlay, part: Part, path: &str) -> String {
     match overlay.get(part, path) {
-        Some(Change::File { content, .. }) => String::from_utf8(content.clone()).expect("text"),
+        Some(Change::File { content, .. }) => {
+            let bytes = content.inline().expect("in memory");
+            String::from_utf8(bytes.to_vec()).expect("text")
+        }
         other => panic!("{part}:{path} is {other:?}"),
     }
 }

@@ -3,9 +3,7 @@
 
 use std::fmt::Write as _;
 
-use sha2::{Digest as _, Sha256};
-
-use super::{Change, Overlay};
+use super::{Change, Content, Overlay};
 
 impl Overlay {
     /// The overlay as text, in the order it is applied.
@@ -31,9 +29,9 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn write_content(text: &mut String, content: &[u8]) {
-    let Some(lines) = as_text(content) else {
-        let _ = writeln!(text, "    sha256 {}", hex(&Sha256::digest(content)));
+fn write_content(text: &mut String, content: &Content) {
+    let Some(lines) = content.inline().and_then(as_text) else {
+        let _ = writeln!(text, "    sha256 {}", content.sha256());
         return;
     };
     for line in lines.split_terminator('\n') {
@@ -63,7 +61,7 @@ mod tests {
         overlay.link(Part::Root, "/d", "/dev/null");
         overlay.remove(Part::Boot, "/z");
         overlay.set(Part::Root, "/a", Change::Rename { to: "/e".into() });
-        let (mode, owner, content) = (0o600, Owner { uid: 1, gid: 2 }, b"hunter2".to_vec());
+        let (mode, owner, content) = (0o600, Owner { uid: 1, gid: 2 }, Content::from("hunter2"));
         overlay.set(
             Part::Root,
             "/s",

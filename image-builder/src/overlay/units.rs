@@ -38,7 +38,8 @@ pub(super) fn find(overlay: &Overlay, base: &dyn BaseView, unit: &str) -> Result
             let path = format!("{dir}/{name}");
             let text = match overlay.get(Part::Root, &path) {
                 Some(Change::File { content, .. }) => {
-                    Some(String::from_utf8_lossy(content).into_owned())
+                    let text = content.inline().map(String::from_utf8_lossy);
+                    text.map(std::borrow::Cow::into_owned)
                 }
                 Some(_) => None,
                 None => match base.at(&path)? {

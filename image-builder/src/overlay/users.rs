@@ -109,7 +109,7 @@ fn copy_tree(
         let (from, to) = (format!("{from}/{name}"), format!("{to}/{name}"));
         match base.at(&from)? {
             Some(Kind::File) => {
-                let content = base.read(Part::Root, &from)?.unwrap_or_default();
+                let content = base.read(Part::Root, &from)?.unwrap_or_default().into();
                 let file = Change::File {
                     mode: 0o644,
                     owner,

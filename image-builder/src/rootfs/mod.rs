@@ -2,6 +2,7 @@
 //! `rust-fs-ext4` writes, `ext4-view` reads, so that what one wrote the other
 //! has to understand (docs/decisions/0001-ext4-writer.md).
 
+mod allocate;
 pub mod grow;
 pub mod superblock;
 pub mod view;

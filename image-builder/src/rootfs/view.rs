@@ -54,6 +54,15 @@ impl RootView {
         missing(self.ext4.read(path)).with_context(what)
     }
 
+    /// A file to be read in order. A final link is followed.
+    ///
+    /// # Errors
+    /// When there is none, or the file system is damaged.
+    pub fn open_file(&self, path: &str) -> anyhow::Result<impl std::io::Read> {
+        let what = || format!("opening {path} in the root file system");
+        self.ext4.open(path).with_context(what)
+    }
+
     /// The reader makes room for what an inode says before it looks for it. What
     /// we read is no sparse file: more than the partition holds is damage.
     fn check_len(&self, metadata: &Metadata) -> anyhow::Result<()> {

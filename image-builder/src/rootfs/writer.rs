@@ -9,8 +9,9 @@ use fs_ext4::inode::Inode;
 use fs_ext4::runtime::Runtime;
 use fs_ext4::{Error, Filesystem};
 
+use super::allocate::{Run, allocate};
 use crate::io::cow::BLOCK;
-use crate::io::{CowRegion, ReadAt};
+use crate::io::{Blob, CowRegion, ReadAt as _};
 use crate::overlay::{Change, Owner, is_normal};
 
 /// The root directory's inode (`EXT4_ROOT_INO`).
@@ -82,7 +83,7 @@ impl RootFs {
                 owner,
                 content,
                 ..
-            } => self.put(path, *mode, *owner, content),
+            } => self.put(path, *mode, *owner, &content.blob()),
             Change::Dir { mode, owner } => self.dir(path, *mode, *owner),
             Change::Symlink { target } => self.symlink(path, target),
             Change::Remove => self.remove(path),
@@ -92,10 +93,9 @@ impl RootFs {
     }
 
     /// Ends the work, marks the file system clean, and puts the journal back
-    /// as the base had it. The writer journals content too: without this an
-    /// image would carry every added file twice, private keys among them. The
-    /// base's journal is empty (that was checked), so its old blocks and its
-    /// old superblock fit each other and the file system.
+    /// as the base had it: an image has no use for the tale of how it was made.
+    /// The base's journal is empty (that was checked), so its old blocks and
+    /// its old superblock fit each other and the file system.
     ///
     /// # Errors
     /// When the last writes fail.
@@ -117,7 +117,7 @@ impl RootFs {
         Ok(blocks)
     }
 
-    fn put(&self, path: &str, mode: u16, owner: Owner, content: &[u8]) -> anyhow::Result<()> {
+    fn put(&self, path: &str, mode: u16, owner: Owner, content: &Blob) -> anyhow::Result<()> {
         let place = self.parent(path)?;
         // A new inode, not new content in the old one: the old one may have
         // other names (hard links), and those files were not to change.
@@ -127,8 +127,28 @@ impl RootFs {
             None => {}
         }
         let ino = self.fs.apply_create_at(place.dir, place.name(), mode)?;
-        self.fs.apply_pwrite_ino(ino, 0, content)?;
+        for run in allocate(&self.fs, ino, content.len())? {
+            self.fill(run, content)?;
+        }
         self.attributes(ino, mode, owner)
+    }
+
+    /// Puts a file's bytes into its blocks: whole blocks by reference, the rest
+    /// of the last one as zeros.
+    fn fill(&self, run: Run, content: &Blob) -> anyhow::Result<()> {
+        let left = content.len() - run.logical;
+        let len = run.len.min(left);
+        let whole = len / BLOCK * BLOCK;
+        if whole != 0 {
+            let blocks = content.slice(run.logical, whole)?;
+            self.region.place(run.physical, blocks)?;
+        }
+        if whole != len {
+            let mut last = vec![0; BLOCK as usize];
+            content.read_exact_at(run.logical + whole, &mut last[..(len - whole) as usize])?;
+            self.region.write_all_at(run.physical + whole, &last)?;
+        }
+        Ok(())
     }
 
     fn dir(&self, path: &str, mode: u16, owner: Owner) -> anyhow::Result<()> {

@@ -16,7 +16,7 @@ fn file(content: &[u8]) -> Change {
     Change::File {
         mode: 0o644,
         owner: Owner::ROOT,
-        content: content.to_vec(),
+        content: content.into(),
         secret: false,
     }
 }

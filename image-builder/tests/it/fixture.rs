@@ -188,14 +188,10 @@ pub(crate) fn materialise(cow: &CowRegion) -> tempfile::NamedTempFile {
     let out = tempfile::NamedTempFile::new().expect("temporary file");
     out.as_file().set_len(cow.len()).expect("size");
     for piece in cow.pieces().expect("pieces") {
-        let mut bytes = vec![0; piece.len as usize];
         piece
-            .file
-            .read_exact_at(&mut bytes, piece.file_offset)
-            .expect("read");
-        out.as_file()
-            .write_all_at(&bytes, piece.offset)
-            .expect("write");
+            .bytes
+            .copy_to(out.as_file(), piece.offset, &mut |_| Ok(()))
+            .expect("copy");
     }
     out
 }

@@ -1,10 +1,12 @@
 //! Writing into ext4, on every feature set a base may have.
 
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use imgbuild::io::{CowRegion, Region};
-use imgbuild::overlay::{Change, Kind, Owner};
+use imgbuild::io::stream::same;
+use imgbuild::io::{Blob, CowRegion, ReadAt, Region, Stream};
+use imgbuild::overlay::{Change, Content, Kind, Owner};
 use imgbuild::plan::Size;
 use imgbuild::rootfs::{Ext4Error, RootFs, RootView, Superblock, grow};
 use uuid::Uuid;
@@ -19,7 +21,7 @@ fn file(mode: u16, uid: u32, content: &[u8]) -> Change {
     Change::File {
         mode,
         owner: Owner { uid, gid: uid },
-        content: content.to_vec(),
+        content: content.into(),
         secret: false,
     }
 }
@@ -92,14 +94,9 @@ fn changes(content: &[u8]) -> Vec<(&'static str, Change)> {
 }
 
 fn apply_all(base: &Path, content: &[u8]) -> Arc<CowRegion> {
-    let base = region(base);
-    let superblock = Superblock::read(&base).expect("superblock");
-    superblock
-        .check(imgbuild::io::ReadAt::len(&base))
-        .expect("check");
-    let len = imgbuild::io::ReadAt::len(&base);
-    let cow = Arc::new(CowRegion::new(base, len, Path::new("/tmp")).expect("cow"));
-    let fs = RootFs::open(Arc::clone(&cow), EPOCH).expect("open");
+    let superblock = Superblock::read(&region(base)).expect("superblock");
+    superblock.check(region(base).len()).expect("check");
+    let (cow, fs) = open(base);
     for (path, change) in changes(content) {
         fs.apply(path, &change).expect(path);
     }
@@ -214,10 +211,7 @@ fn the_uuid_changes_where_that_is_cheap_and_nowhere_else() {
 #[test]
 fn paths_that_lead_astray_are_refused() {
     let base = ext4(FEATURE_SETS[4].1, Size::mib(64), tree);
-    let whole = region(base.path());
-    let len = imgbuild::io::ReadAt::len(&whole);
-    let cow = Arc::new(CowRegion::new(whole, len, Path::new("/tmp")).expect("cow"));
-    let fs = RootFs::open(cow, EPOCH).expect("open");
+    let (_, fs) = open(base.path());
     for (path, reason) in [
         ("/etc/outside/escape", "leads out of the root"),
         ("/etc/loop-a/file", "a loop"),
@@ -247,14 +241,95 @@ fn paths_that_lead_astray_are_refused() {
 #[test]
 fn a_full_file_system_says_so() {
     let base = ext4(FEATURE_SETS[3].1, Size::mib(32), tree);
-    let whole = region(base.path());
-    let len = imgbuild::io::ReadAt::len(&whole);
-    let cow = Arc::new(CowRegion::new(whole, len, Path::new("/tmp")).expect("cow"));
-    let fs = RootFs::open(cow, EPOCH).expect("open");
+    let (_, fs) = open(base.path());
     let error = fs
         .apply("/big", &file(0o644, 0, &vec![1; 40 << 20]))
         .expect_err("full");
     assert!(format!("{error:#}").contains("no space left"), "{error:#}");
+}
+
+/// A copy-on-write view of a base, and the file system in it.
+fn open(base: &Path) -> (Arc<CowRegion>, RootFs) {
+    let whole = region(base);
+    let len = whole.len();
+    let cow = Arc::new(CowRegion::new(whole, len, Path::new("/tmp")).expect("cow"));
+    let fs = RootFs::open(Arc::clone(&cow), EPOCH).expect("open");
+    (cow, fs)
+}
+
+/// Whether a file of the image has just these bytes.
+fn holds(image: &Path, path: &str, bytes: impl ReadAt) -> bool {
+    let view = RootView::open(region(image)).expect("view");
+    let found = view.open_file(path).expect("open");
+    same(found, Stream::new(bytes)).expect("read")
+}
+
+#[test]
+fn a_file_takes_free_space_in_hundreds_of_places() {
+    for (name, features) in [FEATURE_SETS[2], FEATURE_SETS[4]] {
+        let base = ext4(features, Size::mib(32), tree);
+        let (cow, fs) = open(base.path());
+        let small = file(0o644, 0, &[7; 12_288]);
+        let mut count = 0;
+        while fs.apply(&format!("/fill/{count}"), &small).is_ok() {
+            count += 1;
+        }
+        for every_second in (0..count).step_by(2) {
+            let path = format!("/fill/{every_second}");
+            fs.apply(&path, &Change::Remove).expect("remove");
+        }
+        // Some of the room is for the blocks that say where the others are.
+        let content: Arc<[u8]> = (0..(count / 2 - 20) * 12_288)
+            .map(|i| (i % 253) as u8)
+            .collect();
+        let scattered = Change::File {
+            mode: 0o644,
+            owner: Owner::ROOT,
+            content: Arc::clone(&content).into(),
+            secret: false,
+        };
+        fs.apply("/scattered", &scattered).expect(name);
+        fs.finish().expect("finish");
+        let image = materialise(&cow);
+        assert_ext4_clean(image.path(), 0);
+        let extents = debugfs(image.path(), "dump_extents /scattered");
+        // A line an extent, in more than one level of nodes.
+        let lines = extents.lines().count();
+        assert!(lines > 500, "{name}: {count} files: {extents}");
+        assert!(!extents.contains("Uninit"), "{name}");
+        assert!(
+            holds(image.path(), "/scattered", Blob::from(content)),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_file_larger_than_an_extent_is_taken_from_where_it_lies() {
+    let base = ext4(FEATURE_SETS[4].1, Size::mib(400), tree);
+    // With holes, as the cache keeps files, and no whole number of blocks.
+    let source = tempfile::tempfile().expect("temporary file");
+    source.set_len((300 << 20) + 5).expect("size");
+    for at in [0, 77 << 20, 300 << 20] {
+        source.write_all_at(b"here", at).expect("write");
+    }
+    let source = Region::whole(Arc::new(source)).expect("region");
+    let content = Content::Stored {
+        bytes: source.clone(),
+        sha256: "of no interest to the writer".into(),
+    };
+    let (cow, fs) = open(base.path());
+    let payload = Change::File {
+        mode: 0o755,
+        owner: Owner::ROOT,
+        content,
+        secret: false,
+    };
+    fs.apply("/usr/local/bin/payload", &payload).expect("apply");
+    fs.finish().expect("finish");
+    let image = materialise(&cow);
+    assert_ext4_clean(image.path(), 0);
+    assert!(holds(image.path(), "/usr/local/bin/payload", source));
 }
 
 #[test]

@@ -17,7 +17,6 @@ use imgbuild::source::find_partitions;
 use imgbuild::view::ImageView;
 use node_config::report::{Outcome, State};
 use node_config::{ConsoleLine, NodeConfig, Report, paths};
-use sha2::{Digest as _, Sha256};
 
 use crate::lab::{Lab, NODE, count, stderr};
 
@@ -165,10 +164,7 @@ fn assert_holds(ssh: &Ssh, overlay: &Overlay) {
                     owner,
                     ..
                 } => {
-                    let sum: String = Sha256::digest(content)
-                        .iter()
-                        .map(|byte| format!("{byte:02x}"))
-                        .collect();
+                    let sum = content.sha256();
                     // FAT keeps neither mode nor owner.
                     match part {
                         Part::Boot => format!("file {sum}"),

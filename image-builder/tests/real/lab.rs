@@ -162,7 +162,7 @@ impl Lab {
             plan: &plan,
             ids: &NodeIds::derive(plan.cluster.id, NODE),
             keys: &keys,
-            agent: &fs::read(&self.agent).expect("agent"),
+            agent: &fs::read(&self.agent).expect("agent").into(),
             agent_unit: &fs::read_to_string(unit).expect("unit"),
             base_digest: &base.digest,
             epoch: base.superblock.written(),

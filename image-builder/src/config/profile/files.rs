@@ -1,6 +1,7 @@
 //! `[[files]]`: files a profile adds.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::path::{folded, is_in, is_on_fat, path};
 use crate::config::check::{Checker, all};
@@ -127,16 +128,16 @@ fn content(
     whole: &Span,
     check: &mut Checker,
     files: &dyn Files,
-) -> Option<Vec<u8>> {
+) -> Option<Arc<[u8]>> {
     let written::ExtraFile {
         content, source, ..
     } = file;
     match (content.is_absent(), source.is_absent()) {
-        (false, true) => content.get().map(|text| text.clone().into_bytes()),
+        (false, true) => content.get().map(|text| text.as_bytes().into()),
         (true, false) => {
             let path = resolve(files, check.path(), source.get()?);
             check.value(source, |_| {
-                files.read(&path, LIMIT).map_err(|error| {
+                files.read(&path, LIMIT).map(Arc::from).map_err(|error| {
                     let message = format!("{} cannot be read: {}", shown(&path), why(&error));
                     Wrong::new(
                         message,

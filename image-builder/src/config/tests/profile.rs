@@ -18,7 +18,7 @@ fn a_good_file_becomes_a_profile() {
     assert_eq!(profile.disk.root, Extent::Fixed(Size::mib(32 * 1024)));
     assert_eq!(profile.disk.data, Some(Extent::Rest));
     assert_eq!(profile.files[0].mode, 0o644);
-    assert_eq!(profile.files[0].content, b"Welcome.");
+    assert_eq!(profile.files[0].content[..], *b"Welcome.");
     assert_eq!(profile.enable_units, ["fstrim.timer"]);
 }
 
@@ -35,8 +35,8 @@ fn a_source_is_read_beside_the_profile() {
     files.insert("profiles/files/motd".into(), b"\xffbytes".to_vec());
     let workspace = load_good(&files).expect("any bytes will do");
     assert_eq!(
-        workspace.plan("pi-1").expect("a node").profile.files[0].content,
-        b"\xffbytes"
+        workspace.plan("pi-1").expect("a node").profile.files[0].content[..],
+        *b"\xffbytes"
     );
 
     files.insert("profiles/files/motd".into(), vec![0; (16 << 20) + 1]);

@@ -80,7 +80,7 @@ pub(super) fn file(path: &str, content: &str) -> ExtraFile {
         path: path.into(),
         mode: 0o644,
         owner: (0, 0),
-        content: content.into(),
+        content: content.as_bytes().into(),
     }
 }
 
