@@ -6,11 +6,10 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::statvfs::fstatvfs;
 
 use crate::compose::Composed;
-use crate::io::{ReadAt as _, Scratch};
+use crate::io::{ReadAt as _, Scratch, Writeback};
 use crate::plan::Size;
 use crate::progress::{Interrupted, Progress};
 
@@ -167,38 +166,6 @@ impl ImageFile {
             len: disk.layout.size,
             copied,
         })
-    }
-}
-
-/// Keeps the disk writing while the copying goes on, so that the sync at the end
-/// finds little left to do.
-struct Writeback<'a> {
-    file: &'a File,
-    begun: u64,
-}
-
-impl<'a> Writeback<'a> {
-    /// Bytes handed to the disk at a time.
-    const STEP: u64 = 16 << 20;
-
-    fn new(file: &'a File) -> Self {
-        Self { file, begun: 0 }
-    }
-
-    /// Everything up to this offset was written to the file.
-    fn written_to(&mut self, end: u64) {
-        let len = end.saturating_sub(self.begun);
-        if len >= Self::STEP {
-            // Linux begins to write dirty pages back when told that they are
-            // not needed. A hint: where it is not taken, the sync does it all.
-            let _ = posix_fadvise(
-                self.file,
-                self.begun as i64,
-                len as i64,
-                PosixFadviseAdvice::POSIX_FADV_DONTNEED,
-            );
-            self.begun = end;
-        }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod cursor;
 pub mod region;
 pub mod scratch;
 pub mod stream;
+pub mod writeback;
 
 pub use blob::Blob;
 pub use cow::CowRegion;
@@ -15,6 +16,7 @@ pub use cursor::BlockCursor;
 pub use region::Region;
 pub use scratch::Scratch;
 pub use stream::Stream;
+pub use writeback::Writeback;
 
 use std::io;
 

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -70,18 +70,31 @@ impl Scratch {
     }
 }
 
-/// Removes files in the making whose maker is gone.
-fn remove_abandoned(dir: &Path) -> io::Result<()> {
+/// Whether a file of this name is one in the making.
+pub fn is_name(name: &str) -> bool {
+    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
+}
+
+/// Files in the making whose maker is gone.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn abandoned(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
-        let name = entry.file_name();
-        let ours = name
-            .to_str()
-            .is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX));
+        let ours = entry.file_name().to_str().is_some_and(is_name);
         if ours && is_settled(&entry) && is_abandoned(&entry.path()) {
-            // Somebody else may have been faster; gone is gone.
-            let _ = fs::remove_file(entry.path());
+            found.push(entry.path());
         }
+    }
+    Ok(found)
+}
+
+fn remove_abandoned(dir: &Path) -> io::Result<()> {
+    for path in abandoned(dir)? {
+        // Somebody else may have been faster; gone is gone.
+        let _ = fs::remove_file(path);
     }
     Ok(())
 }
