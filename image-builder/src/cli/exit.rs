@@ -11,6 +11,7 @@ use crate::rootfs::PathError;
 use crate::sink::SinkError;
 use crate::source::BaseError;
 
+use super::cache::Damaged;
 use super::r#try::NotUp;
 
 /// Shown under `--help`; the README repeats it.
@@ -20,7 +21,7 @@ Exit codes:
   1    failed, for a reason not listed here
   2    wrong arguments
   3    the configuration has problems
-  4    the base image, or the image to look into, cannot be used
+  4    the base image, the image to look into, or a file of the cache cannot be used
   5    a program is missing; the message says how to install it
   6    the output cannot be written: it exists, there is no room, no permission
   7    the node that was tried did not come up
@@ -64,7 +65,10 @@ fn meaning(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             cause.is::<Problems>() || cause.is::<UnknownNode>() || cause.is::<FitError>(),
             3,
         ))
-        .or(is(cause.is::<BaseError>() || cause.is::<PathError>(), 4))
+        .or(is(
+            cause.is::<BaseError>() || cause.is::<PathError>() || cause.is::<Damaged>(),
+            4,
+        ))
         .or(is(
             matches!(cause.downcast_ref(), Some(CmdError::Missing { .. })),
             5,

@@ -2,6 +2,7 @@
 //! request and its result into words. Data goes to stdout, talk to stderr.
 
 mod build;
+mod cache;
 mod check;
 mod exit;
 mod inspect;
@@ -56,6 +57,8 @@ enum Command {
     Build(build::Args),
     /// Boot a scratch copy of an image in QEMU and follow its first boot.
     Try(r#try::Args),
+    /// Show, verify and prune what is kept of bases.
+    Cache(cache::Args),
     /// Look into an image; nothing is mounted or written.
     Inspect(inspect::Args),
 }
@@ -68,6 +71,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Schema(args) => schema::run(args),
         Command::Build(args) => build::run(global, args),
         Command::Try(args) => r#try::run(global, args),
+        Command::Cache(args) => cache::run(global, args),
         Command::Inspect(args) => inspect::run(args),
     };
     match result {

@@ -3,24 +3,27 @@
 //! was looked at from all sides; nobody downstream checks again.
 
 mod cache;
+mod digest;
 mod probe;
-mod unpack;
+mod raw;
+pub mod unpack;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 
-pub use cache::Cache;
+pub use cache::{Cache, Entry, Kind, Listed, Pruned, State, Verdict};
 pub use probe::{Partitions, find_partitions};
+pub use raw::{RawImage, raw_image};
 
 use crate::bootfs::FatError;
-use crate::io::{ReadAt as _, Region};
+use crate::io::{ReadAt as _, Region, Scratch};
 use crate::layout::LayoutError;
 use crate::plan::{BaseLocation, BaseRef, Size};
 use crate::progress::Progress;
 use crate::rootfs::{Ext4Error, Superblock, grow};
+use unpack::UnpackError;
 
 /// Why a base cannot be used. The message is complete but for the base's name,
 /// which the caller puts before it.
@@ -51,13 +54,8 @@ pub enum BaseError {
         found: String,
     },
     /// Compressed data that ends early or does not unpack.
-    #[error("it cannot be unpacked as {format}: {source}; fetch it again")]
-    Unpack {
-        /// The format its first bytes announce.
-        format: &'static str,
-        /// What the decoder says.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Unpack(UnpackError),
     /// No usable partition table.
     #[error(transparent)]
     Layout(#[from] LayoutError),
@@ -93,8 +91,10 @@ pub struct Base {
     pub root: Region,
     /// The root's superblock.
     pub superblock: Superblock,
-    /// The unpacked image's path and the root's offset in it.
+    /// The raw image's path.
     path: PathBuf,
+    /// The base in words: its file's name.
+    name: String,
 }
 
 /// Finds, verifies and unpacks a base. `instead` is a file to use in place of
@@ -110,7 +110,7 @@ pub fn open(
 ) -> anyhow::Result<Base> {
     let file = locate(base, instead, cache)?;
     let context = || format!("using the base image {}", file.display());
-    open_file(&file, base.sha256.as_deref(), cache, progress).with_context(context)
+    open_file(&file, base, cache, progress).with_context(context)
 }
 
 fn locate(base: &BaseRef, instead: Option<&Path>, cache: &Cache) -> anyhow::Result<PathBuf> {
@@ -134,28 +134,20 @@ fn locate(base: &BaseRef, instead: Option<&Path>, cache: &Cache) -> anyhow::Resu
 
 fn open_file(
     file: &Path,
-    pinned: Option<&str>,
+    base: &BaseRef,
     cache: &Cache,
     progress: &mut dyn Progress,
 ) -> anyhow::Result<Base> {
-    let packed = cache.digest_of(file, progress)?;
-    match pinned {
-        Some(expected) if expected != packed => {
-            return Err(BaseError::Digest {
-                expected: expected.into(),
-                found: packed,
-            }
-            .into());
-        }
-        Some(_) => {}
-        None => progress.note(&format!(
-            "{} is not pinned; its sha256 is {packed}",
-            file.display()
-        )),
-    }
-    let (path, digest) = unpack::raw_image(file, &packed, cache, progress)?;
-    let image = Region::whole(Arc::new(File::open(&path).map_err(BaseError::Open)?))
-        .map_err(BaseError::Open)?;
+    let from = match &base.location {
+        BaseLocation::Url(url) => url.rsplit('/').next().unwrap_or(url).to_owned(),
+        BaseLocation::File(_) => file.file_name().unwrap_or_default().display().to_string(),
+    };
+    let RawImage {
+        path,
+        file: raw,
+        digest,
+    } = raw_image(file, base.sha256.as_deref(), &from, cache, progress)?;
+    let image = Region::whole(Arc::new(raw)).map_err(BaseError::Open)?;
     let Partitions {
         boot,
         root,
@@ -176,7 +168,18 @@ fn open_file(
         root,
         superblock,
         path,
+        name: from,
     })
+}
+
+fn check_pin(found: &str, pinned: Option<&str>) -> Result<(), BaseError> {
+    match pinned {
+        Some(expected) if expected != found => Err(BaseError::Digest {
+            expected: expected.into(),
+            found: found.into(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 impl Base {
@@ -210,33 +213,31 @@ impl Base {
         if size.bytes() <= self.superblock.len() {
             return Ok((self.root.clone(), self.superblock.clone()));
         }
-        let path = cache
-            .entry(
-                "root",
-                &format!("{}-{}.ext4", self.digest, size.bytes()),
-                |scratch| {
-                    progress.step(&format!("enlarging the base's root to {size}"), None);
-                    scratch.set_len(size.bytes())?;
-                    // What the partition has behind its file system is not ours.
-                    let root = self.root.slice(0, self.superblock.len())?;
-                    let (from, offset) = root.place();
-                    for range in root.data()? {
-                        let len = range.end - range.start;
-                        crate::io::copy::copy_range(
-                            from,
-                            offset + range.start,
-                            scratch,
-                            range.start,
-                            len,
-                            &mut |bytes| progress.advance(bytes),
-                        )?;
-                    }
-                    Ok(())
-                },
-                |scratch| Ok(grow::grow(scratch, self.superblock.written())?),
-            )
+        let name = format!("{}-{}.ext4", self.digest, size.bytes());
+        let from = format!("{} at {size}", self.name);
+        let make = |scratch: &Scratch, progress: &mut dyn Progress| {
+            progress.step(&format!("enlarging the base's root to {size}"), None);
+            scratch.file().set_len(size.bytes())?;
+            // What the partition has behind its file system is not ours.
+            let root = self.root.slice(0, self.superblock.len())?;
+            let (from, offset) = root.place();
+            for range in root.data()? {
+                let len = range.end - range.start;
+                crate::io::copy::copy_range(
+                    from,
+                    offset + range.start,
+                    scratch.file(),
+                    range.start,
+                    len,
+                    &mut |bytes| progress.advance(bytes),
+                )?;
+            }
+            Ok(grow::grow(scratch.path(), self.superblock.written())?)
+        };
+        let entry = cache
+            .entry(Kind::EnlargedRoot, &name, &from, progress, make)
             .with_context(|| format!("enlarging the root of {} to {size}", self.path.display()))?;
-        let root = Region::whole(Arc::new(File::open(path)?))?;
+        let root = Region::whole(Arc::new(entry.file))?;
         let superblock = Superblock::read(&root)?;
         superblock.check(root.len())?;
         Ok((root, superblock))

@@ -34,6 +34,18 @@ pub(crate) const FEATURE_SETS: &[(&str, &str)] = &[
 const COMMON_FEATURES: &str = "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,flex_bg,\
     sparse_super,large_file,dir_nlink,extra_isize";
 
+/// Bytes that nothing packs, the same for the same seed: xorshift64.
+pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(2) + 1;
+    let words = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.flatten().take(len).collect()
+}
+
 /// A tree to make an ext4 of: enough of a Raspberry Pi OS root to work on.
 pub(crate) fn tree(dir: &Path) {
     for path in [

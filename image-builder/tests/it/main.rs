@@ -7,3 +7,4 @@ mod fixture;
 mod inspect;
 mod root;
 mod source;
+mod unpack;

@@ -1,19 +1,40 @@
 //! Things made once and kept: unpacked bases, enlarged roots, digests of files
 //! that did not change since. Everything here can be deleted at any time.
+//!
+//! ```text
+//! download/ raw/ root/    the entries, by kind
+//! record/KIND/NAME        an entry's stamp, sha256 and origin; its time is
+//!                         when the entry was used last
+//! digest/ checked/        files that did not change; bases that were checked
+//! lock/                   what a run is making just now
+//! ```
+
+mod keep;
+mod kind;
+mod lock;
+mod prune;
+mod stamp;
+mod verify;
 
 use std::fs::{self, File};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
+pub use keep::{Entry, Listed};
+pub use kind::Kind;
+pub use prune::Pruned;
+pub use verify::{State, Verdict};
+
 use super::BaseError;
+use super::digest::{hex, sha256};
 use crate::io::Scratch;
 use crate::progress::Progress;
-
-/// Bytes hashed between two calls of the progress.
-const STEP: usize = 1 << 20;
+use lock::WorkLock;
+use stamp::Stamp;
 
 /// A directory of our own.
 #[derive(Debug, Clone)]
@@ -42,47 +63,50 @@ impl Cache {
         Ok(Self::new(dir))
     }
 
+    /// Where it is.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Where a downloaded file with this digest is kept.
     pub fn download(&self, digest: &str, name: &str) -> PathBuf {
-        self.dir.join("download").join(format!("{digest}-{name}"))
+        self.path(Kind::Download, &format!("{digest}-{name}"))
     }
 
     /// The sha256 of a file, computed again only when the file changed: its
-    /// path, inode, size or modification time.
+    /// path, inode, size or times.
     ///
     /// # Errors
     /// When the file cannot be read or the cache not written.
     pub fn digest_of(&self, file: &Path, progress: &mut dyn Progress) -> anyhow::Result<String> {
-        let path = fs::canonicalize(file).map_err(BaseError::Open)?;
-        let mut reader = File::open(&path).map_err(BaseError::Open)?;
-        let meta = reader.metadata().map_err(BaseError::Open)?;
-        let stamp = format!(
-            "{}\n{} {} {} {}.{:09} {}.{:09}\n",
-            path.display(),
-            meta.dev(),
-            meta.ino(),
-            meta.len(),
-            meta.mtime(),
-            meta.mtime_nsec(),
-            meta.ctime(),
-            meta.ctime_nsec(),
-        );
-        let stamp_file = self
-            .dir
-            .join("digest")
-            .join(hex(&Sha256::digest(stamp.as_bytes())));
-        if let Ok(text) = fs::read_to_string(&stamp_file)
-            && let Some(digest) = text.strip_prefix(&stamp)
-        {
-            return Ok(digest.trim_end().to_owned());
+        let mut opened = File::open(file).map_err(BaseError::Open)?;
+        let seen = Seen::now(file, &opened)?;
+        if let Some(digest) = self.known_digest(&seen) {
+            return Ok(digest);
         }
-        progress.step("hashing the base", Some(meta.len()));
-        let digest = sha256(&mut reader, progress)?;
-        let text = format!("{stamp}{digest}\n");
-        self.write(&stamp_file, |file| {
-            Ok(file.write_all_at(text.as_bytes(), 0)?)
-        })?;
+        let len = opened.metadata().map_err(BaseError::Open)?.len();
+        progress.step("hashing the base", Some(len));
+        let digest = sha256(&mut opened, progress)?;
+        self.remember_digest(&seen, &digest)?;
         Ok(digest)
+    }
+
+    /// The sha256 of a file as it was seen, if somebody computed it before.
+    pub(super) fn known_digest(&self, seen: &Seen) -> Option<String> {
+        let text = fs::read_to_string(self.digest_file(seen)).ok()?;
+        let digest = text.strip_prefix(&seen.0)?;
+        Some(digest.trim_end().to_owned())
+    }
+
+    /// Remembers the sha256 of a file as it was seen before it was read: if it
+    /// changed since, this is remembered for nobody.
+    pub(super) fn remember_digest(&self, seen: &Seen, digest: &str) -> anyhow::Result<()> {
+        let text = format!("{}{digest}\n", seen.0);
+        self.write(&self.digest_file(seen), text.as_bytes())
+    }
+
+    fn digest_file(&self, seen: &Seen) -> PathBuf {
+        self.dir.join("digest").join(seen.key())
     }
 
     /// Does something once for a key, and remembers that it went well.
@@ -100,76 +124,53 @@ impl Cache {
             return Ok(());
         }
         work()?;
-        self.write(&mark, |_| Ok(()))
+        self.write(&mark, b"")
     }
 
-    /// A file made once for a key: `fill` writes it, `finish` is given its
-    /// path. It appears under its name only when both went well.
-    ///
-    /// # Errors
-    /// What `fill` or `finish` says, or the cache cannot be written.
-    pub fn entry(
-        &self,
-        kind: &str,
-        name: &str,
-        fill: impl FnOnce(&File) -> anyhow::Result<()>,
-        finish: impl FnOnce(&Path) -> anyhow::Result<()>,
-    ) -> anyhow::Result<PathBuf> {
-        let path = self.dir.join(kind).join(name);
-        if !path.exists() {
-            let scratch = self.scratch(&path)?;
-            fill(scratch.file())?;
-            finish(scratch.path())?;
-            self.keep(scratch, &path)?;
-        }
-        Ok(path)
+    /// Waits until no other run does the work of this name, and keeps the others
+    /// waiting.
+    pub(super) fn lock(&self, name: &str, progress: &mut dyn Progress) -> anyhow::Result<WorkLock> {
+        WorkLock::take(self.dir.join("lock").join(name), progress).with_context(|| self.writing())
     }
 
-    fn write(
-        &self,
-        path: &Path,
-        fill: impl FnOnce(&File) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        let scratch = self.scratch(path)?;
-        fill(scratch.file())?;
-        self.keep(scratch, path)
+    fn path(&self, kind: Kind, name: &str) -> PathBuf {
+        self.dir.join(kind.dir()).join(name)
     }
 
-    fn scratch(&self, path: &Path) -> anyhow::Result<Scratch> {
-        let dir = path.parent().unwrap_or(&self.dir);
-        fs::create_dir_all(dir)
-            .and_then(|()| Scratch::new(dir))
-            .with_context(|| format!("writing into the cache {}", self.dir.display()))
+    /// A small file, complete or not at all.
+    fn write(&self, path: &Path, content: &[u8]) -> anyhow::Result<()> {
+        let write = || {
+            let scratch = self.scratch(path.parent().unwrap_or(&self.dir))?;
+            scratch.file().write_all_at(content, 0)?;
+            // Another run may have made the same: equal, so either will do.
+            scratch.keep(path, true)
+        };
+        write().with_context(|| self.writing())
     }
 
-    fn keep(&self, scratch: Scratch, path: &Path) -> anyhow::Result<()> {
-        // Another run may have made the same meanwhile: equal, so either will do.
-        scratch
-            .keep(path, true)
-            .with_context(|| format!("writing into the cache {}", self.dir.display()))
+    fn scratch(&self, dir: &Path) -> io::Result<Scratch> {
+        fs::create_dir_all(dir)?;
+        Scratch::new(dir)
+    }
+
+    pub(super) fn writing(&self) -> String {
+        format!("writing into the cache {}", self.dir.display())
     }
 }
 
-/// The sha256 of everything a reader gives, in lower-case hex.
-fn sha256(reader: &mut impl std::io::Read, progress: &mut dyn Progress) -> anyhow::Result<String> {
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; STEP];
-    loop {
-        match reader.read(&mut buffer)? {
-            0 => return Ok(hex(&hash.finalize())),
-            len => {
-                hash.update(&buffer[..len]);
-                progress.advance(len as u64)?;
-            }
-        }
-    }
-}
+/// A file as it was before it was read: its path and its stamp, in lines.
+#[derive(Debug)]
+pub(super) struct Seen(String);
 
-/// Lower-case hex.
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+impl Seen {
+    pub(super) fn now(path: &Path, opened: &File) -> Result<Self, BaseError> {
+        let path = fs::canonicalize(path).map_err(BaseError::Open)?;
+        let stamp = Stamp::of(&opened.metadata().map_err(BaseError::Open)?);
+        Ok(Self(format!("{}\n{}\n", path.display(), stamp.line())))
+    }
+
+    /// A name for it.
+    pub(super) fn key(&self) -> String {
+        hex(&Sha256::digest(self.0.as_bytes()))
+    }
 }

@@ -1,135 +1,203 @@
-//! Compressed bases: unpacked once into the cache, as a sparse file.
+//! Compressed bases: from packed bytes to a sparse raw file in one pass. Both
+//! sides are hashed on the way.
+//!
+//! Four threads stand in a row, each with a few buffers between it and the
+//! next: reading and hashing the packed bytes, unpacking, hashing the raw
+//! bytes, writing them. The caller's own thread tells the progress and hears
+//! the interruption.
+
+mod format;
+mod ring;
+pub(in crate::source) mod sparse;
+mod stages;
+mod xz;
+mod zip;
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek as _};
-use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{self, Scope, ScopedJoinHandle};
+use std::time::Duration;
 
-use super::BaseError;
-use super::cache::Cache;
+pub use format::Format;
+
+use crate::plan::Size;
 use crate::progress::Progress;
+use stages::Fault;
 
-/// The unit of sparseness; also the ext4 block size.
-const BLOCK: usize = 4096;
+/// A raw image longer than this is taken for a bomb. Published images are below
+/// 16 GiB; the next larger card or stick, all of it in one file, fits as well.
+pub const RAW_MAX: u64 = 64 << 30;
 
-/// Bytes unpacked at a time.
-const STEP: usize = 256 * BLOCK;
+/// How long an interruption may go unheard while nothing moves.
+const TICK: Duration = Duration::from_millis(100);
 
-/// Memory an .xz may ask for: `xz -9` needs 65 MiB (xz(1)).
-const XZ_MEMORY: u64 = 128 << 20;
-
-/// The raw image for a base file, and the raw image's sha256. A file that is
-/// not compressed is its own raw image.
-pub(super) fn raw_image(
-    file: &Path,
-    packed_digest: &str,
-    cache: &Cache,
-    progress: &mut dyn Progress,
-) -> anyhow::Result<(PathBuf, String)> {
-    let mut packed = File::open(file).map_err(BaseError::Open)?;
-    let Some(format) = Format::of(&mut packed)? else {
-        return Ok((file.to_path_buf(), packed_digest.to_owned()));
-    };
-    let image = cache.entry(
-        "raw",
-        &format!("{packed_digest}.img"),
-        |raw| {
-            progress.step("unpacking the base", None);
-            unpack(format, packed, raw, progress)
-        },
-        |_| Ok(()),
-    )?;
-    let digest = cache.digest_of(&image, progress)?;
-    Ok((image, digest))
+/// What is known, and what is allowed.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// The packed file's sha256 if somebody computed it already: it is not
+    /// computed again then.
+    pub known: Option<&'a str>,
+    /// The sha256 the packed file must have.
+    pub pinned: Option<&'a str>,
+    /// The most raw bytes, [`RAW_MAX`] but for tests.
+    pub raw_max: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Xz,
-    Zstd,
-    Gzip,
+/// What was unpacked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unpacked {
+    /// sha256 of the packed file, in lower-case hex.
+    pub packed_sha256: String,
+    /// Its length in bytes.
+    pub packed_len: u64,
+    /// sha256 of the raw image.
+    pub raw_sha256: String,
+    /// Its length in bytes, holes included.
+    pub raw_len: u64,
 }
 
-impl Format {
-    /// The format the first bytes announce, `None` for anything else.
-    fn of(file: &mut File) -> Result<Option<Self>, BaseError> {
-        let mut magic = Vec::new();
-        file.take(6)
-            .read_to_end(&mut magic)
-            .map_err(BaseError::Open)?;
-        file.rewind().map_err(BaseError::Open)?;
-        Ok(match magic[..] {
-            [0xfd, b'7', b'z', b'X', b'Z', 0] => Some(Self::Xz),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
-            [0x1f, 0x8b, ..] => Some(Self::Gzip),
-            _ => None,
-        })
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Xz => "xz",
-            Self::Zstd => "zstd",
-            Self::Gzip => "gzip",
-        }
-    }
-
-    fn reader(self, packed: File) -> io::Result<Box<dyn Read>> {
-        let packed = BufReader::with_capacity(STEP, packed);
-        Ok(match self {
-            Self::Xz => {
-                let stream = liblzma::stream::Stream::new_stream_decoder(
-                    XZ_MEMORY,
-                    liblzma::stream::CONCATENATED,
-                )?;
-                Box::new(liblzma::bufread::XzDecoder::new_stream(packed, stream))
-            }
-            Self::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(packed)?),
-            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
-        })
-    }
+/// Why a file was not unpacked. What the raw file holds then is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// The packed file cannot be read.
+    #[error("it cannot be read: {0}")]
+    Read(io::Error),
+    /// Its first bytes are none of ours.
+    #[error("it is not compressed in a way known here: xz, zstd, gzip or zip")]
+    Unknown,
+    /// Other bytes than were pinned.
+    #[error("its sha256 is {found}, and {expected} is pinned")]
+    Digest {
+        /// The pin.
+        expected: String,
+        /// What the file has.
+        found: String,
+    },
+    /// It ends early, is damaged, or has something behind its end.
+    #[error("it cannot be unpacked as {format}: {source}; fetch it again")]
+    Damaged {
+        /// What its first bytes announce.
+        format: Format,
+        /// What the decoder says.
+        source: io::Error,
+    },
+    /// A .zip without an image that could be taken from it.
+    #[error("no image can be taken from this zip: {0}")]
+    Zip(String),
+    /// More raw bytes than an image has.
+    #[error("it unpacks to more than {}, which no base image does", Size(*.0))]
+    TooLarge(u64),
+    /// The raw file cannot be written.
+    #[error("the unpacked image cannot be written: {0}")]
+    Write(io::Error),
+    /// The progress said stop.
+    #[error(transparent)]
+    Stopped(io::Error),
 }
 
-fn unpack(
-    format: Format,
-    packed: File,
+/// Unpacks a compressed file into an empty one, which gets holes where whole
+/// 4 KiB blocks are zero. It is not synced. The progress is told packed bytes.
+///
+/// # Errors
+/// [`UnpackError`]. A packed file with another sha256 than the pinned one is
+/// always [`UnpackError::Digest`], whatever else is wrong with it.
+pub fn unpack(
+    packed: &File,
     raw: &File,
+    options: Options<'_>,
     progress: &mut dyn Progress,
-) -> anyhow::Result<()> {
-    let failed = |source| BaseError::Unpack {
-        format: format.name(),
-        source,
-    };
-    let mut reader = format.reader(packed).map_err(failed)?;
-    let mut buffer = vec![0; STEP];
-    let mut offset = 0;
-    loop {
-        let len = fill(&mut reader, &mut buffer).map_err(failed)?;
-        if len == 0 {
-            break;
+) -> Result<Unpacked, UnpackError> {
+    let packed_len = packed.metadata().map_err(UnpackError::Read)?.len();
+    let format = Format::of(packed).map_err(UnpackError::Read)?;
+    let format = format.ok_or(UnpackError::Unknown)?;
+    let stop = &AtomicBool::new(false);
+    let [filled, input] = ring::ring();
+    let [output, hashed, written] = ring::ring();
+    let (tell, told) = channel();
+
+    let (told, read, decoded, raw_sha256, wrote) = thread::scope(|scope| {
+        let reader = {
+            let tell = tell.clone();
+            move || stages::read(packed, options.known, filled, stop, &tell)
+        };
+        let reader = start(scope, &tell, reader);
+        let decoder = start(scope, &tell, move || {
+            stages::decode(format, packed, input, output, options.raw_max, stop)
+        });
+        let hasher = start(scope, &tell, move || stages::hash(hashed));
+        let writer = start(scope, &tell, move || {
+            // When it fails, the others would go on for nobody.
+            stages::write(raw, written).inspect_err(|_| stop.store(true, Ordering::Relaxed))
+        });
+        drop(tell);
+        let told = pass_on(&told, progress).inspect_err(|_| stop.store(true, Ordering::Relaxed));
+        (
+            told,
+            join(reader),
+            join(decoder),
+            join(hasher),
+            join(writer),
+        )
+    });
+
+    // Stopping and a full disk end all the others, so they are asked first; a
+    // wrong pin explains whatever the decoder says.
+    told.map_err(UnpackError::Stopped)?;
+    let raw_len = wrote.map_err(UnpackError::Write)?;
+    let packed_sha256 = read.map_err(UnpackError::Read)?;
+    match options.pinned {
+        Some(expected) if expected != packed_sha256 => {
+            return Err(UnpackError::Digest {
+                expected: expected.to_owned(),
+                found: packed_sha256,
+            });
         }
-        for (index, block) in buffer[..len].chunks(BLOCK).enumerate() {
-            if block.iter().any(|byte| *byte != 0) {
-                raw.write_all_at(block, offset + (index * BLOCK) as u64)?;
-            }
-        }
-        offset += len as u64;
-        progress.advance(len as u64)?;
+        _ => {}
     }
-    raw.set_len(offset)?;
-    Ok(())
+    decoded.map_err(|fault| match fault {
+        Fault::Damaged(source) => UnpackError::Damaged { format, source },
+        Fault::Zip(why) => UnpackError::Zip(why),
+        Fault::TooLarge => UnpackError::TooLarge(options.raw_max),
+    })?;
+    Ok(Unpacked {
+        packed_sha256,
+        packed_len,
+        raw_sha256,
+        raw_len,
+    })
 }
 
-/// Fills the buffer, less only at the end.
-fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut len = 0;
-    while len < buffer.len() {
-        match reader.read(&mut buffer[len..]) {
-            Ok(0) => break,
-            Ok(more) => len += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+/// A thread that the caller waits for: `tell` lives until it ends.
+fn start<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    tell: &Sender<u64>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> ScopedJoinHandle<'scope, T> {
+    let alive = tell.clone();
+    scope.spawn(move || {
+        let result = work();
+        drop(alive);
+        result
+    })
+}
+
+/// Passes on what is told, until nobody is left to tell anything.
+fn pass_on(told: &Receiver<u64>, progress: &mut dyn Progress) -> io::Result<()> {
+    loop {
+        match told.recv_timeout(TICK) {
+            Ok(bytes) => progress.advance(bytes)?,
+            // A little input may be a lot of work: listen for Ctrl-C meanwhile.
+            Err(RecvTimeoutError::Timeout) => progress.advance(0)?,
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
     }
-    Ok(len)
+}
+
+/// What the thread returned; its panic goes on here.
+fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
