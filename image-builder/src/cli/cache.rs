@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -147,7 +147,7 @@ fn verify(cache: &Cache, remove: bool, json: bool) -> anyhow::Result<()> {
     match damaged {
         0 => Ok(()),
         _ if remove => Ok(()),
-        _ => bail!(Damaged(damaged)),
+        _ => Err(Damaged(damaged).into()),
     }
 }
 

@@ -2,6 +2,7 @@
 //! e2fsck, debugfs, fsck.vfat, mtools, sgdisk.
 
 mod boot;
+mod cache;
 mod compose;
 mod fixture;
 mod inspect;

@@ -33,12 +33,12 @@ fn sha256sum(path: &Path) -> String {
 }
 
 /// An image of three parts, `a`, `b` and `c`: data, a long run of zeros, data of
-/// no whole block, zeros to the end.
-fn parts(dir: &Path) {
-    let mut a = noise(1, 300_000);
-    a.resize(2 << 20, 0);
-    let b = [b"text, again and again; ".repeat(20_000), noise(2, 5000)].concat();
-    let c = vec![0; 1_500_000];
+/// no whole block, zeros to the end. About 40 times `unit` bytes.
+fn parts(dir: &Path, unit: usize) {
+    let mut a = noise(1, 3 * unit);
+    a.resize(20 * unit, 0);
+    let b = [b"text, again and again; ".repeat(unit / 5), noise(2, 5000)].concat();
+    let c = vec![0; 15 * unit];
     for (name, bytes) in [("a", a), ("b", b), ("c", c)] {
         fs::write(dir.join(name), bytes).expect("part");
     }
@@ -51,13 +51,13 @@ const WAYS: [(&str, &str); 17] = [
     ("xz", "xz -c -T1 image.img > packed"),
     (
         "xz blocks",
-        "xz -c -T2 --block-size=256KiB image.img > packed",
+        "xz -c -T2 --block-size=16KiB image.img > packed",
     ),
     ("xz sha256", "xz -c --check=sha256 image.img > packed"),
     ("xz -9 -e", "xz -c -9e image.img > packed"),
     (
         "xz streams",
-        "for p in a b c; do xz -c -T2 --block-size=100KiB $p; done > packed",
+        "for p in a b c; do xz -c -T2 --block-size=16KiB $p; done > packed",
     ),
     (
         "xz padding",
@@ -115,7 +115,7 @@ fn read(file: &File) -> Vec<u8> {
 #[test]
 fn every_way_of_packing_gives_the_same_sparse_image() {
     let dir = tempfile::tempdir().expect("temporary directory");
-    parts(dir.path());
+    parts(dir.path(), 100_000);
     let image = fs::read(dir.path().join("image.img")).expect("image");
     let digest = sha256sum(&dir.path().join("image.img"));
     let data = image
@@ -150,7 +150,7 @@ fn every_way_of_packing_gives_the_same_sparse_image() {
 #[test]
 fn what_cannot_be_right_is_refused_in_words() {
     let dir = tempfile::tempdir().expect("temporary directory");
-    parts(dir.path());
+    parts(dir.path(), 100_000);
     for (reason, script) in [
         (
             "unpacked as xz: there is something else behind",
@@ -223,10 +223,10 @@ fn more_than_is_allowed_is_refused_early() {
 #[test]
 fn a_pin_is_held_to_whatever_else_is_wrong() {
     let dir = tempfile::tempdir().expect("temporary directory");
-    parts(dir.path());
+    parts(dir.path(), 100_000);
     sh(
         dir.path(),
-        "xz -c -T2 --block-size=256KiB image.img > packed",
+        "xz -c -T2 --block-size=16KiB image.img > packed",
     );
     let packed = dir.path().join("packed");
     let (pin, wrong) = (sha256sum(&packed), "0".repeat(64));
@@ -272,7 +272,7 @@ fn a_pin_is_held_to_whatever_else_is_wrong() {
 #[test]
 fn damage_is_never_taken_for_an_image() {
     let dir = tempfile::tempdir().expect("temporary directory");
-    parts(dir.path());
+    parts(dir.path(), 2000);
     let digest = sha256sum(&dir.path().join("image.img"));
     for (way, script) in WAYS {
         sh(dir.path(), script);
@@ -339,7 +339,7 @@ fn an_interruption_is_heard_at_any_step() {
 #[test]
 fn a_disk_that_cannot_be_written_is_no_fault_of_the_base() {
     let dir = tempfile::tempdir().expect("temporary directory");
-    parts(dir.path());
+    parts(dir.path(), 100_000);
     sh(dir.path(), "xz -c image.img > packed");
     let packed = File::open(dir.path().join("packed")).expect("open");
     let full = File::options()

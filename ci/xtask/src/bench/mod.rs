@@ -12,6 +12,7 @@ mod race;
 mod root;
 mod site;
 mod table;
+mod unpack;
 
 use std::ffi::OsString;
 use std::fs;
@@ -74,6 +75,7 @@ pub(crate) fn run(request: &Request) -> Result<()> {
         let site = Site::prepare(workspace(), &dir, &number.to_string(), case.payload)?;
         rows.extend(compare(case.name, &site, request.rounds)?);
     }
+    rows.extend(unpack::rows(workspace(), &dir, request.rounds)?);
     let machine = machine(&dir)?;
     fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;
     let table = Table { machine, rows };

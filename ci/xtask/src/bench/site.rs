@@ -11,7 +11,7 @@ use super::race::Contestant;
 use crate::cmd::Cmd;
 
 const NODE: &str = "pi-1";
-const BASE: &str = "out/base/debian-trixie-arm64.img";
+pub(super) const BASE: &str = "out/base/debian-trixie-arm64.img";
 /// The time of every change `imgbuild` makes: by it they are found again (see `added`). Older than every package of the base.
 const EPOCH: &str = "1000000000";
 /// The same as debugfs shows it.
@@ -29,7 +29,7 @@ pub(super) fn clear(root: &Path) -> Result<PathBuf> {
             "there is no {path}; run `make {target}`"
         );
     }
-    let dir = root.join("out/bench");
+    let dir = root.join("out/bench/run");
     if dir.exists() {
         fs::remove_dir_all(&dir).with_context(|| format!("clearing {}", dir.display()))?;
     }

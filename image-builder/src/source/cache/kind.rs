@@ -1,8 +1,9 @@
 //! What lies in the cache.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -33,6 +34,14 @@ impl Kind {
             Self::Download => "download",
             Self::RawBase => "raw",
             Self::EnlargedRoot => "root",
+        }
+    }
+
+    /// Bytes that [`Kind::digest`] reads of a file.
+    pub(super) fn to_read(self, file: &Metadata) -> u64 {
+        match self {
+            Self::Download | Self::RawBase => file.len(),
+            Self::EnlargedRoot => file.blocks() * 512,
         }
     }
 

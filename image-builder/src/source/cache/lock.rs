@@ -76,7 +76,11 @@ pub(super) fn open_in_use(path: &Path) -> io::Result<Option<File>> {
 /// Removes a file unless a run uses it; a dry run only looks. Whether it is, or
 /// would be, gone.
 pub(super) fn remove_unused(path: &Path, dry_run: bool) -> io::Result<bool> {
-    let file = File::open(path)?;
+    let file = match File::open(path) {
+        // Another run was faster.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        file => file?,
+    };
     match file.try_lock() {
         Ok(()) if dry_run => Ok(true),
         Ok(()) => fs::remove_file(path).map(|()| true),

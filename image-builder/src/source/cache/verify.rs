@@ -45,21 +45,22 @@ impl Cache {
                 // Pruned meanwhile.
                 continue;
             };
+            let reading = || format!("reading {}", entry.path.display());
             let state = match &entry.digest {
                 None => State::Unknown,
                 Some(digest) => {
-                    progress.step(&format!("reading a {}", entry.kind), Some(entry.bytes));
-                    let found = entry.kind.digest(&file, progress);
-                    let found = found.with_context(|| format!("reading {}", entry.path.display()));
-                    match found? == *digest {
-                        true => {
-                            self.recognise(&entry, &file)?;
-                            State::Good
-                        }
+                    let total = entry.kind.to_read(&file.metadata().with_context(reading)?);
+                    progress.step(&format!("reading a {}", entry.kind), Some(total));
+                    let found = entry.kind.digest(&file, progress).with_context(reading)?;
+                    match found == *digest {
+                        true => State::Good,
                         false => State::Damaged,
                     }
                 }
             };
+            if state == State::Good {
+                self.recognise(&entry, &file)?;
+            }
             verdicts.push(Verdict { entry, state });
         }
         Ok(verdicts)

@@ -16,6 +16,11 @@ const MEMORY: u64 = 192 << 20;
 /// Padding comes in units of four bytes (section 2.2).
 const PADDING: u64 = 4;
 
+/// The first byte of a stream (section 2.1.1.1).
+const MAGIC: u8 = 0xfd;
+
+const SOMETHING_ELSE: &str = "there is something else behind its end";
+
 /// Unpacks all streams of a file.
 pub(super) struct XzReader<R> {
     packed: R,
@@ -40,21 +45,23 @@ impl<R: BufRead> XzReader<R> {
         loop {
             let bytes = self.packed.fill_buf()?;
             let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-            let (at_end, found) = (bytes.is_empty(), zeros < bytes.len());
+            let (at_end, next) = (bytes.is_empty(), bytes.get(zeros).copied());
             self.packed.consume(zeros);
             padding += zeros as u64;
-            if (at_end || found) && padding % PADDING != 0 {
-                return Err(broken("there are stray zeros behind its end"));
-            }
-            if at_end {
-                return Ok(false);
-            }
-            if found {
-                self.stream = decoder()?;
-                self.between = false;
-                return Ok(true);
+            if at_end || next.is_some() {
+                if padding % PADDING != 0 {
+                    return Err(broken("there are stray zeros behind its end"));
+                }
+                match next {
+                    None => return Ok(false),
+                    Some(MAGIC) => break,
+                    Some(_) => return Err(broken(SOMETHING_ELSE)),
+                }
             }
         }
+        self.stream = decoder()?;
+        self.between = false;
+        Ok(true)
     }
 }
 
@@ -101,7 +108,7 @@ fn decoder() -> io::Result<Stream> {
 fn in_words(error: Error) -> io::Error {
     match error {
         Error::Data => broken("its data is damaged"),
-        Error::Format => broken("there is something else behind its end"),
+        Error::Format => broken(SOMETHING_ELSE),
         Error::Options => broken("it uses a part of the format that is not known here"),
         Error::MemLimit => broken("it needs more than 192 MiB of memory; `xz -9` needs 65 MiB"),
         other => other.into(),
