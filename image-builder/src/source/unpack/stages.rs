@@ -46,12 +46,10 @@ pub(super) fn read(
             (Err(_), Some(_)) => break,
             (Err(_), None) => returned.take().unwrap_or_else(Chunk::empty),
         };
-        chunk.len = match packed.read_at(&mut chunk.bytes, offset) {
-            Ok(0) => break,
-            Ok(len) => len,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-            Err(error) => return Err(error),
-        };
+        chunk.len = read_some(packed, &mut chunk.bytes, offset)?;
+        if chunk.len == 0 {
+            break;
+        }
         if known.is_none() {
             hash.update(chunk.filled());
         }
@@ -114,6 +112,16 @@ pub(super) fn write(raw: &File, seat: Seat) -> io::Result<u64> {
     }
     raw.set_len(offset)?;
     Ok(offset)
+}
+
+/// Reads what there is at once; nothing only at the end.
+fn read_some(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    loop {
+        match file.read_at(buffer, offset) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
 }
 
 /// Fills the buffer, less only at the end.
