@@ -8,7 +8,8 @@ use node_config::paths;
 
 use crate::plan::{ExtraFile, NodePlan};
 
-use super::{BaseView, Change, Kind, Overlay, Owner, Part, is_normal, units};
+use super::path::{self, Last};
+use super::{BaseView, Change, Overlay, Owner, Part, is_normal, units};
 
 /// Adds the files.
 pub(super) fn add_files(overlay: &mut Overlay, plan: &NodePlan, base: &dyn BaseView) -> Result<()> {
@@ -86,39 +87,11 @@ fn place(path: &str) -> (Part, &str) {
     }
 }
 
-/// As many as the kernel follows (path_resolution(7)).
-const MOST_LINKS: u32 = 40;
-
 /// Where a path of the root file system leads once the links among its
 /// directories are followed; the file itself replaces a link. Raspberry Pi OS
 /// has `/boot/overlays -> firmware/overlays`.
 fn behind_links(base: &dyn BaseView, path: &str) -> Result<String> {
-    let mut rest: Vec<String> = path.rsplit('/').map(String::from).collect();
-    let mut done = String::new();
-    let mut links = 0;
-    while let Some(name) = rest.pop() {
-        match name.as_str() {
-            "" | "." => continue,
-            ".." => {
-                done.truncate(done.rfind('/').unwrap_or(0));
-                continue;
-            }
-            _ => {}
-        }
-        let next = format!("{done}/{name}");
-        match base.at(&next)? {
-            Some(Kind::Symlink(target)) if !rest.is_empty() => {
-                links += 1;
-                ensure!(links <= MOST_LINKS, "{path} has too many links in it");
-                if target.starts_with('/') {
-                    done.clear();
-                }
-                rest.extend(target.rsplit('/').map(String::from));
-            }
-            _ => done = next,
-        }
-    }
-    Ok(done)
+    path::follow(path, Last::Kept, |path| base.link(path))
 }
 
 /// A change that the file would replace, or that it would be inside of. FAT

@@ -28,6 +28,14 @@ impl dyn BaseView + '_ {
         Ok(self.at(path)?.is_some())
     }
 
+    /// The target of a link in the root file system, `None` if it is no link.
+    pub(super) fn link(&self, path: &str) -> Result<Option<String>> {
+        Ok(match self.at(path)? {
+            Some(Kind::Symlink(target)) => Some(target),
+            _ => None,
+        })
+    }
+
     /// The names in a directory of the root file system; none if it is not there.
     pub(super) fn names(&self, path: &str) -> Result<Vec<String>> {
         match self.at(path)? {

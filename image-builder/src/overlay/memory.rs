@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 
+use super::path::{self, Last};
 use super::{BaseView, Change, Kind, Overlay, Part};
 
 /// A base made of what it is told to hold. Parents come with their children.
@@ -93,43 +94,23 @@ impl MemoryBase {
         removed
     }
 
-    /// The path with the links in its directories followed, and the last one
-    /// too if `last` says so.
-    fn resolve(&self, part: Part, path: &str, last: bool) -> Result<String> {
-        let mut rest: Vec<String> = path.split('/').rev().map(String::from).collect();
-        let mut done = String::new();
-        let mut hops = 0;
-        while let Some(name) = rest.pop() {
-            match name.as_str() {
-                "" | "." => continue,
-                ".." => {
-                    done.truncate(done.rfind('/').unwrap_or(0));
-                    continue;
-                }
-                _ => {}
-            }
-            let next = format!("{done}/{name}");
-            match self.entries.get(&(part, next.clone())) {
-                Some(Entry::Symlink(target)) if last || !rest.is_empty() => {
-                    hops += 1;
-                    if hops > 40 {
-                        bail!("too many links in {path}");
-                    }
-                    if target.starts_with('/') {
-                        done.clear();
-                    }
-                    rest.extend(target.split('/').rev().map(String::from));
-                }
-                _ => done = next,
-            }
-        }
-        Ok(done)
+    /// The path with the links in it followed.
+    fn resolve(&self, part: Part, path: &str, last: Last) -> Result<String> {
+        path::follow(path, last, |path| {
+            Ok(match self.entries.get(&(part, path.to_owned())) {
+                Some(Entry::Symlink(target)) => Some(target.clone()),
+                _ => None,
+            })
+        })
     }
 }
 
 impl BaseView for MemoryBase {
     fn read(&self, part: Part, path: &str) -> Result<Option<Vec<u8>>> {
-        match self.entries.get(&(part, self.resolve(part, path, true)?)) {
+        match self
+            .entries
+            .get(&(part, self.resolve(part, path, Last::Followed)?))
+        {
             Some(Entry::File(content)) => Ok(Some(content.clone())),
             None => Ok(None),
             Some(_) => bail!("{path} is not a file"),
@@ -139,7 +120,7 @@ impl BaseView for MemoryBase {
     fn kind(&self, part: Part, path: &str) -> Result<Option<Kind>> {
         Ok(self
             .entries
-            .get(&(part, self.resolve(part, path, false)?))
+            .get(&(part, self.resolve(part, path, Last::Kept)?))
             .map(|entry| match entry {
                 Entry::File(_) => Kind::File,
                 Entry::Dir => Kind::Dir,
@@ -148,7 +129,7 @@ impl BaseView for MemoryBase {
     }
 
     fn list(&self, part: Part, path: &str) -> Result<Vec<String>> {
-        let dir = self.resolve(part, path, true)?;
+        let dir = self.resolve(part, path, Last::Followed)?;
         match self.entries.get(&(part, dir.clone())) {
             Some(Entry::Dir) => {}
             None => return Ok(Vec::new()),

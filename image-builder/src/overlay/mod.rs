@@ -15,6 +15,7 @@ mod locale;
 mod look;
 mod mounts;
 mod network;
+pub(crate) mod path;
 mod render;
 mod ssh;
 mod stock;

@@ -1,0 +1,56 @@
+//! Paths of a system, and the symbolic links in them.
+
+use anyhow::{Result, ensure};
+
+/// As many as the kernel follows (path_resolution(7)).
+const MOST_LINKS: u32 = 40;
+
+/// Whether a link that a path ends in is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Last {
+    /// It is: what it leads to is meant.
+    Followed,
+    /// It is not: the link itself is meant.
+    Kept,
+}
+
+/// Where an absolute path leads, without a link in it; the root is empty.
+/// `target` is asked for the target of what lies at a path, `None` if that is no
+/// link, and is only ever given paths whose directories are not links.
+///
+/// # Errors
+/// When there are more links than the kernel follows, or `target` fails.
+pub(crate) fn follow(
+    path: &str,
+    last: Last,
+    mut target: impl FnMut(&str) -> Result<Option<String>>,
+) -> Result<String> {
+    let mut rest: Vec<String> = path.rsplit('/').map(String::from).collect();
+    let mut done = String::new();
+    let mut links = 0;
+    while let Some(name) = rest.pop() {
+        match name.as_str() {
+            "" | "." => continue,
+            // Above the root is the root.
+            ".." => {
+                done.truncate(done.rfind('/').unwrap_or(0));
+                continue;
+            }
+            _ => {}
+        }
+        let next = format!("{done}/{name}");
+        let meant = last == Last::Kept && rest.is_empty();
+        match if meant { None } else { target(&next)? } {
+            None => done = next,
+            Some(target) => {
+                links += 1;
+                ensure!(links <= MOST_LINKS, "{path} has too many links in it");
+                if target.starts_with('/') {
+                    done.clear();
+                }
+                rest.extend(target.rsplit('/').map(String::from));
+            }
+        }
+    }
+    Ok(done)
+}
