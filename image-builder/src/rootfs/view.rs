@@ -6,9 +6,17 @@ use ext4_view::{Ext4, Ext4Error, FileType, Metadata};
 
 use crate::io::ReadAt;
 use crate::overlay::Kind;
+use crate::overlay::path::{self, Last};
+
+/// The longest target of a link, in bytes: a path the kernel takes (`PATH_MAX`).
+const MAX_TARGET: u64 = 4096;
 
 /// An ext4 file system to look into. Paths are absolute; links are followed
 /// inside the image.
+///
+/// The `ext4-view` crate makes room for what an inode says of its length before
+/// it looks for the content, 16 TiB perhaps. So no length reaches it unchecked,
+/// and it never follows a link by itself: it is given paths without any.
 pub struct RootView {
     ext4: Ext4,
     len: u64,
@@ -44,14 +52,22 @@ impl RootView {
     /// A file's content, `None` if there is none. A final link is followed.
     ///
     /// # Errors
-    /// When the file system is damaged, or the path is a directory.
+    /// When the file system is damaged, or the path is not a file's.
     pub fn read(&self, path: &str) -> anyhow::Result<Option<Vec<u8>>> {
         let what = || format!("reading {path} in the root file system");
-        let Some(metadata) = missing(self.ext4.metadata(path)).with_context(what)? else {
+        let Some((real, metadata)) = self.find(path, Last::Followed).with_context(what)? else {
             return Ok(None);
         };
-        self.check_len(&metadata).with_context(what)?;
-        missing(self.ext4.read(path)).with_context(what)
+        let read = || {
+            let len = Metadata::len(&metadata);
+            // What we read is no sparse file: more is damage.
+            ensure!(
+                len <= self.len,
+                "it has {len} bytes, more than its file system"
+            );
+            Ok(self.ext4.read(&real)?)
+        };
+        read().with_context(what).map(Some)
     }
 
     /// A file to be read in order. A final link is followed.
@@ -60,18 +76,9 @@ impl RootView {
     /// When there is none, or the file system is damaged.
     pub fn open_file(&self, path: &str) -> anyhow::Result<impl std::io::Read> {
         let what = || format!("opening {path} in the root file system");
-        self.ext4.open(path).with_context(what)
-    }
-
-    /// The reader makes room for what an inode says before it looks for it. What
-    /// we read is no sparse file: more than the partition holds is damage.
-    fn check_len(&self, metadata: &Metadata) -> anyhow::Result<()> {
-        let len = Metadata::len(metadata);
-        ensure!(
-            len <= self.len,
-            "it has {len} bytes, more than its file system"
-        );
-        Ok(())
+        let found = self.find(path, Last::Followed).with_context(what)?;
+        let (real, _) = found.context("it is missing").with_context(what)?;
+        self.ext4.open(&real).with_context(what)
     }
 
     /// What lies at a path, `None` if nothing does. A final link is not followed.
@@ -79,18 +86,26 @@ impl RootView {
     /// # Errors
     /// When the file system is damaged.
     pub fn entry(&self, path: &str) -> anyhow::Result<Option<Entry>> {
+        self.look(path, Last::Kept)
+    }
+
+    /// As [`RootView::entry`], but a final link is followed.
+    ///
+    /// # Errors
+    /// When the file system is damaged.
+    pub fn entry_behind_links(&self, path: &str) -> anyhow::Result<Option<Entry>> {
+        self.look(path, Last::Followed)
+    }
+
+    fn look(&self, path: &str, last: Last) -> anyhow::Result<Option<Entry>> {
         let what = || format!("looking at {path} in the root file system");
-        let Some(metadata) = missing(self.ext4.symlink_metadata(path)).with_context(what)? else {
+        let Some((real, metadata)) = self.find(path, last).with_context(what)? else {
             return Ok(None);
         };
         let kind = match metadata.file_type() {
             FileType::Regular => Kind::File,
             FileType::Directory => Kind::Dir,
-            FileType::Symlink => {
-                self.check_len(&metadata).with_context(what)?;
-                let target = self.ext4.read_link(path).with_context(what)?;
-                Kind::Symlink(target.display().to_string())
-            }
+            FileType::Symlink => Kind::Symlink(self.target(&real, &metadata).with_context(what)?),
             _ => Kind::Other,
         };
         Ok(Some(Entry {
@@ -109,11 +124,11 @@ impl RootView {
     /// When the file system is damaged, or the path is not a directory.
     pub fn list(&self, path: &str) -> anyhow::Result<Vec<String>> {
         let what = || format!("listing {path} in the root file system");
-        let Some(entries) = missing(self.ext4.read_dir(path)).with_context(what)? else {
+        let Some((real, _)) = self.find(path, Last::Followed).with_context(what)? else {
             return Ok(Vec::new());
         };
         let mut names = Vec::new();
-        for entry in entries {
+        for entry in self.ext4.read_dir(&real).with_context(what)? {
             let name = entry.with_context(what)?.file_name().display().to_string();
             if name != "." && name != ".." {
                 names.push(name);
@@ -122,14 +137,41 @@ impl RootView {
         names.sort();
         Ok(names)
     }
-}
 
-/// `None` where the path, or a directory on it, does not exist.
-fn missing<T>(result: Result<T, Ext4Error>) -> Result<Option<T>, Ext4Error> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(Ext4Error::NotFound) => Ok(None),
-        Err(error) => Err(error),
+    /// Where a path leads, without a link in it, and what is there.
+    fn find(&self, path: &str, last: Last) -> anyhow::Result<Option<(String, Metadata)>> {
+        let mut missing = false;
+        let real = path::follow(path, last, |path| match self.metadata(path)? {
+            Some(metadata) if metadata.is_symlink() => self.target(path, &metadata).map(Some),
+            found => {
+                missing |= found.is_none();
+                Ok(None)
+            }
+        })?;
+        if missing {
+            return Ok(None);
+        }
+        let real = if real.is_empty() { "/".into() } else { real };
+        Ok(self.metadata(&real)?.map(|metadata| (real, metadata)))
+    }
+
+    /// What lies at a path without a link in it; `None` also where something on
+    /// the way is no directory.
+    fn metadata(&self, path: &str) -> Result<Option<Metadata>, Ext4Error> {
+        match self.ext4.symlink_metadata(path) {
+            Ok(metadata) => Ok(Some(metadata)),
+            Err(Ext4Error::NotFound | Ext4Error::NotADirectory) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn target(&self, path: &str, metadata: &Metadata) -> anyhow::Result<String> {
+        let len = Metadata::len(metadata);
+        ensure!(
+            len <= MAX_TARGET,
+            "the link {path} is damaged: its target has {len} bytes, and {MAX_TARGET} is the most"
+        );
+        Ok(self.ext4.read_link(path)?.display().to_string())
     }
 }
 

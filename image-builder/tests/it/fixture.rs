@@ -231,6 +231,22 @@ pub(crate) fn assert_fat_clean(path: &Path) {
     );
 }
 
+/// Damages a file system: sets a field of the inode at a path. On one without
+/// `metadata_csum`, where no checksum tells on it.
+pub(crate) fn set_inode_field(path: &Path, inode: &str, field: &str, value: u64) {
+    let request = format!("set_inode_field {inode} {field} {value}");
+    let output = Cmd::new("debugfs", HINT)
+        .arg("-w")
+        .arg("-R")
+        .arg(&request)
+        .arg(path)
+        .run(&[0])
+        .expect("debugfs");
+    // Its exit status says nothing; beyond the greeting it says nothing either.
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said.lines().count(), 1, "{request}: {said}");
+}
+
 /// Runs one debugfs request. Its exit status says nothing: its output does.
 pub(crate) fn debugfs(path: &Path, request: &str) -> String {
     let output = Cmd::new("debugfs", HINT)

@@ -12,7 +12,8 @@ use imgbuild::rootfs::{Ext4Error, RootFs, RootView, Superblock, grow};
 use uuid::Uuid;
 
 use crate::fixture::{
-    EPOCH, FEATURE_SETS, assert_ext4_clean, debugfs, ext4, materialise, region, tree,
+    EPOCH, FEATURE_SETS, assert_ext4_clean, debugfs, ext4, materialise, region, set_inode_field,
+    tree,
 };
 
 const NEW_UUID: Uuid = Uuid::from_u128(0x1234_5678_9abc_5def_8123_4567_89ab_cdef);
@@ -236,6 +237,63 @@ fn paths_that_lead_astray_are_refused() {
         )
         .expect_err("file");
     assert!(format!("{error:#}").contains("there is a file"));
+}
+
+/// What an inode claims is not what the reader makes room for: 4 TiB would end
+/// the process.
+#[test]
+fn lengths_that_cannot_be_are_refused_wherever_they_are_on_a_path() {
+    let base = ext4(FEATURE_SETS[2].1, Size::mib(64), |dir| {
+        tree(dir);
+        // Too long for the inode, so it lies in a block as a file's content does.
+        let target = format!("/usr/lib{}", "/.".repeat(40));
+        std::os::unix::fs::symlink(target, dir.join("etc/far")).expect("link");
+        std::os::unix::fs::symlink("etc/far", dir.join("via")).expect("link");
+    });
+    let view = || RootView::open(region(base.path())).expect("view");
+    let read = view().read("/via/file-007").expect("read");
+    assert_eq!(read.as_deref(), Some(&b"7\n"[..]));
+
+    for inode in ["/etc/far", "/etc/hostname"] {
+        set_inode_field(base.path(), inode, "size", 4 << 40);
+    }
+    let view = view();
+    let error = |result: anyhow::Result<()>| format!("{:#}", result.expect_err("4 TiB"));
+    for said in [
+        error(view.read("/etc/far/file-007").map(drop)),
+        error(view.read("/via/file-007").map(drop)),
+        error(view.read("/etc/far").map(drop)),
+        error(view.entry("/via/file-007").map(drop)),
+        error(view.entry("/etc/far").map(drop)),
+        error(view.list("/via").map(drop)),
+    ] {
+        assert!(said.contains("the link /etc/far is damaged"), "{said}");
+    }
+    let said = error(view.read("/etc/absolute").map(drop));
+    assert!(said.contains("more than its file system"), "{said}");
+}
+
+#[test]
+fn links_are_followed_as_the_kernel_does() {
+    let base = ext4(FEATURE_SETS[4].1, Size::mib(64), tree);
+    let view = RootView::open(region(base.path())).expect("view");
+    let read = |path: &str| view.read(path).expect(path);
+    for path in [
+        "/etc/absolute",
+        "/lib/../../etc/./hostname",
+        "/etc/outside/etc/hostname",
+    ] {
+        assert_eq!(read(path).as_deref(), Some(&b"raspberrypi\n"[..]), "{path}");
+    }
+    for path in ["/nowhere/../etc/hostname", "/etc/hostname/file", "/etc/no"] {
+        assert_eq!(read(path), None, "{path}");
+        assert_eq!(view.entry(path).expect(path), None, "{path}");
+        assert_eq!(view.list(path).expect(path), [""; 0], "{path}");
+    }
+    assert_eq!(view.list("/lib").expect("list").len(), 400);
+    view.list("/etc/hostname").expect_err("a file");
+    let error = view.read("/etc/loop-a/file").expect_err("a loop");
+    assert!(format!("{error:#}").contains("too many links"), "{error:#}");
 }
 
 #[test]
