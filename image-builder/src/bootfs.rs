@@ -154,6 +154,10 @@ impl<R: ReadAt> BootFs<R> {
                 len: 0,
             }));
         }
+        // Below a file is nothing; `fatfs` calls it an error like any other.
+        if !dir.is_empty() && self.entry(dir)?.is_none_or(|entry| !entry.dir) {
+            return Ok(None);
+        }
         let mut entries = self.entries(dir)?.into_iter();
         Ok(entries.find(|entry| entry.name.eq_ignore_ascii_case(name)))
     }

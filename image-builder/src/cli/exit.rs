@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use crate::cmd::CmdError;
 use crate::compose::FitError;
 use crate::config::{Problems, UnknownNode};
+use crate::inspect::LookError;
 use crate::progress::Interrupted;
 use crate::rootfs::PathError;
 use crate::sink::SinkError;
@@ -66,7 +67,10 @@ fn meaning(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             3,
         ))
         .or(is(
-            cause.is::<BaseError>() || cause.is::<PathError>() || cause.is::<Damaged>(),
+            cause.is::<BaseError>()
+                || cause.is::<PathError>()
+                || cause.is::<Damaged>()
+                || matches!(cause.downcast_ref(), Some(LookError::Unreadable(_))),
             4,
         ))
         .or(is(

@@ -27,6 +27,20 @@ pub struct Image {
     partitions: Vec<Found>,
 }
 
+/// Why something in an image cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    /// Paths are those of the running node.
+    #[error("{0} is not an absolute path; write /{0}")]
+    Relative(String),
+    /// A directory or a device, which has no content to show.
+    #[error("{0} is not a file; `ls` shows what it is")]
+    NotAFile(String),
+    /// The file system it would be in is missing or damaged.
+    #[error(transparent)]
+    Unreadable(#[from] anyhow::Error),
+}
+
 /// What `imgbuild inspect` shows.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
@@ -172,10 +186,10 @@ impl Image {
     ///
     /// # Errors
     /// When the path is not absolute or a file system is damaged.
-    pub fn ls(&self, path: &str) -> anyhow::Result<Option<Vec<Row>>> {
+    pub fn ls(&self, path: &str) -> Result<Option<Vec<Row>>, LookError> {
         let path = absolute(path)?;
         if let Some(inside) = boot_path(path) {
-            return self.ls_boot(inside);
+            return Ok(self.ls_boot(inside)?);
         }
         let root = self.root()?;
         match root.entry(path)? {
@@ -188,7 +202,7 @@ impl Image {
                         .with_context(|| format!("{name} vanished"))?;
                     Ok(root_row(name, entry))
                 });
-                rows.collect::<anyhow::Result<_>>().map(Some)
+                Ok(Some(rows.collect::<anyhow::Result<_>>()?))
             }
             Some(entry) => Ok(Some(vec![root_row(path.to_owned(), entry)])),
         }
@@ -197,13 +211,24 @@ impl Image {
     /// A file's content; `None` if the path does not exist.
     ///
     /// # Errors
-    /// When the path is not absolute, is a directory, or a file system is
+    /// When the path is not absolute, is not a file's, or a file system is
     /// damaged.
-    pub fn cat(&self, path: &str) -> anyhow::Result<Option<Vec<u8>>> {
+    pub fn cat(&self, path: &str) -> Result<Option<Vec<u8>>, LookError> {
         let path = absolute(path)?;
-        match boot_path(path) {
-            Some(inside) => self.boot()?.read(inside),
-            None => self.root()?.read(path),
+        let not_a_file = || LookError::NotAFile(path.to_owned());
+        if let Some(inside) = boot_path(path) {
+            let boot = self.boot()?;
+            return match boot.kind(inside)? {
+                Some(Kind::File) => Ok(boot.read(inside)?),
+                Some(_) => Err(not_a_file()),
+                None => Ok(None),
+            };
+        }
+        let root = self.root()?;
+        match root.entry_behind_links(path)?.map(|entry| entry.kind) {
+            Some(Kind::File) => Ok(root.read(path)?),
+            Some(_) => Err(not_a_file()),
+            None => Ok(None),
         }
     }
 
@@ -248,11 +273,11 @@ fn root_row(name: String, entry: crate::rootfs::view::Entry) -> Row {
     }
 }
 
-fn absolute(path: &str) -> anyhow::Result<&str> {
-    if !path.starts_with('/') {
-        bail!("{path} is not an absolute path; write /{path}");
+fn absolute(path: &str) -> Result<&str, LookError> {
+    match path.starts_with('/') {
+        true => Ok(path),
+        false => Err(LookError::Relative(path.to_owned())),
     }
-    Ok(path)
 }
 
 /// The path inside the boot file system of a path on the running node.

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use imgbuild::inspect::{Image, State, Summary, text};
 use imgbuild::plan::Size;
@@ -110,4 +111,52 @@ fn what_cannot_be_read_hides_nothing_else() {
             .expect("cat")
             .is_some()
     );
+}
+
+#[test]
+fn the_exit_code_tells_a_damaged_image_from_a_path_that_is_not_there() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let (boot, root) = (boot(), root());
+    let whole = disk(dir.path(), Scheme::Gpt, &[boot.path(), root.path()]);
+    let end = |image: &Path, action: &str, path: &str| {
+        let mut inspect = Command::new(env!("CARGO_BIN_EXE_imgbuild"));
+        let output = inspect.arg("inspect").arg(image).args([action, path]);
+        let output = output.output().expect("imgbuild");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), said)
+    };
+    let check = |image: &Path, action: &str, path: &str, code: i32, words: &str| {
+        let (status, said) = end(image, action, path);
+        assert_eq!(status, Some(code), "{action} {path}: {said}");
+        assert!(said.contains(words), "{action} {path}: {said}");
+    };
+    for (action, path, code, words) in [
+        ("cat", "/etc/absolute", 0, ""),
+        ("ls", "/boot/firmware/report.json", 0, ""),
+        ("cat", "/etc/no", 1, "has no /etc/no"),
+        ("cat", "/etc/hostname/no", 1, "has no /etc/hostname/no"),
+        ("ls", "/boot/firmware/no", 1, "has no /boot/firmware/no"),
+        (
+            "ls",
+            "/boot/firmware/report.json/no",
+            1,
+            "has no /boot/firmware/report.json/no",
+        ),
+        ("cat", "/lib", 1, "/lib is not a file"),
+        ("cat", "/boot/firmware", 1, "is not a file"),
+        ("ls", "etc", 1, "write /etc"),
+    ] {
+        check(&whole, action, path, code, words);
+    }
+
+    let boot_alone = tempfile::tempdir().expect("temporary directory");
+    let boot_alone = disk(boot_alone.path(), Scheme::Mbr, &[boot.path()]);
+    check(&boot_alone, "cat", "/etc/hostname", 4, "no ext4 partition");
+    // Cut short within the root.
+    let file = File::options().write(true).open(&whole).expect("open");
+    file.set_len(70 << 20).expect("cut");
+    for action in ["ls", "cat"] {
+        check(&whole, action, "/etc/hostname", 4, "cannot be read");
+        check(&whole, action, "/boot/firmware/report.json", 0, "");
+    }
 }
