@@ -1,6 +1,8 @@
 //! The account files, passwd(5) and its kin, edited as text: what is not
 //! understood stays byte for byte, and only the lines meant change.
 
+use std::ops::RangeInclusive;
+
 use anyhow::{Context as _, Result, ensure};
 
 use super::table::Table;
@@ -16,6 +18,9 @@ const SUBORDINATE: [&str; 2] = ["/etc/subuid", "/etc/subgid"];
 /// The first id and the number of ids that `useradd` gives away.
 const SUB_FIRST: u64 = 100_000;
 const SUB_COUNT: u64 = 65_536;
+
+/// The ids that Debian gives to people (`FIRST_UID` and `LAST_UID` of adduser.conf(5)).
+const PEOPLE: RangeInclusive<u32> = 1000..=59_999;
 
 /// A user as passwd(5) has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +74,22 @@ impl Accounts {
         }))
     }
 
+    /// The accounts of people, not of services. A line that is none is passed over.
+    pub(super) fn people(&self) -> Vec<Account> {
+        let person = |row: Vec<&str>| {
+            let uid = row[2].parse().ok().filter(|uid| PEOPLE.contains(uid))?;
+            Some(Account {
+                name: row[0].into(),
+                owner: Owner {
+                    uid,
+                    gid: row[3].parse().ok()?,
+                },
+                home: row[5].into(),
+            })
+        };
+        self.passwd.records().filter_map(person).collect()
+    }
+
     pub(super) fn has_user(&self, name: &str) -> bool {
         self.passwd.has(name)
     }
@@ -94,7 +115,7 @@ impl Accounts {
                 .iter()
                 .any(|table| table.records().any(|row| row[2] == id))
         };
-        let id = (from..60_000)
+        let id = (from..=*PEOPLE.end())
             .find(|id| !taken(*id))
             .context("the base has no free user id")?;
         let number = id.to_string();

@@ -8,11 +8,17 @@ use node_config::paths;
 
 use crate::plan::{ExtraFile, NodePlan};
 
+use super::accounts::Account;
 use super::path::{self, Last};
-use super::{BaseView, Change, Overlay, Owner, Part, is_normal, units};
+use super::{BaseView, Change, Overlay, Owner, Part, homes, is_normal, units};
 
-/// Adds the files.
-pub(super) fn add_files(overlay: &mut Overlay, plan: &NodePlan, base: &dyn BaseView) -> Result<()> {
+/// Adds the files, and the directories they need in a home of `people`.
+pub(super) fn add_files(
+    overlay: &mut Overlay,
+    plan: &NodePlan,
+    people: &[Account],
+    base: &dyn BaseView,
+) -> Result<()> {
     for ExtraFile {
         path,
         mode,
@@ -56,6 +62,9 @@ pub(super) fn add_files(overlay: &mut Overlay, plan: &NodePlan, base: &dyn BaseV
             content: Arc::clone(content).into(),
             secret,
         };
+        if part == Part::Root {
+            homes::add_dirs(overlay, people, base, &real)?;
+        }
         overlay.set(part, inner, change);
     }
     Ok(())

@@ -11,6 +11,7 @@ mod cmdline;
 mod content;
 mod extra;
 mod firmware;
+mod homes;
 mod locale;
 mod look;
 mod mounts;

@@ -56,7 +56,7 @@ pub fn render(request: &Request<'_>, base: &dyn BaseView) -> Result<Rendered> {
     system::keep_the_journal(overlay, plan);
     system::set_the_clock(overlay, plan);
     locale::add(overlay, &plan.locale, base).context("setting language, time zone and keyboard")?;
-    users::add(overlay, plan, base).context("adding the users")?;
+    let people = users::add(overlay, plan, base).context("adding the users")?;
     ssh::add(overlay, request, base).context("setting up SSH")?;
     network::add(overlay, plan, ids, base).context("setting up the network")?;
     mounts::add(overlay, ids, base)?;
@@ -68,7 +68,7 @@ pub fn render(request: &Request<'_>, base: &dyn BaseView) -> Result<Rendered> {
     // These documents carry the image id, and the id names them too: it is
     // taken with nil in its own place.
     carry_id(overlay, request, Uuid::nil());
-    extra::add_files(overlay, plan, base).context("adding the profile's files")?;
+    extra::add_files(overlay, plan, &people, base).context("adding the profile's files")?;
     extra::switch_units(overlay, plan, base).context("switching the profile's units")?;
     let image_id = image_id(request, overlay);
     carry_id(overlay, request, image_id);

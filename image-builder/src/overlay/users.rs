@@ -35,8 +35,13 @@ const STOCK_SUDOERS: [&str; 2] = [
 
 const SKELETON: &str = "/etc/skel";
 
-/// Adds all users of the plan.
-pub(super) fn add(overlay: &mut Overlay, plan: &NodePlan, base: &dyn BaseView) -> Result<()> {
+/// Adds all users of the plan, and gives everyone the node will have: those of
+/// the base too.
+pub(super) fn add(
+    overlay: &mut Overlay,
+    plan: &NodePlan,
+    base: &dyn BaseView,
+) -> Result<Vec<Account>> {
     let mut accounts = Accounts::read(base)?;
     for (index, user) in plan.users.iter().enumerate() {
         let home = format!("/home/{}", user.name);
@@ -58,7 +63,8 @@ pub(super) fn add(overlay: &mut Overlay, plan: &NodePlan, base: &dyn BaseView) -
         add_keys(overlay, user, &account);
     }
     accounts.write(overlay);
-    add_sudo(overlay, &plan.users, base)
+    add_sudo(overlay, &plan.users, base)?;
+    Ok(accounts.people())
 }
 
 /// The stock user's home moves; any other is made from the skeleton.

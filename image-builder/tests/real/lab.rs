@@ -68,6 +68,11 @@ content = "a node of the lab\n"
 [[files]]
 path = "/boot/firmware/lab.txt"
 content = "on the boot partition\n"
+
+[[files]]
+path = "/home/admin/.config/lab/lab.conf"
+owner = "1000:1000"
+content = ""
 "#;
 
 /// A folder with everything a build needs.

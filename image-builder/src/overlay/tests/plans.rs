@@ -120,6 +120,10 @@ pub(super) fn busy_plan() -> NodePlan {
             mode: 0o600,
             ..file("/etc/own/password", "hunter2")
         },
+        ExtraFile {
+            owner: (1000, 1000),
+            ..file("/home/admin/.config/own/own.conf", "")
+        },
     ];
     profile.enable_units = vec!["own.service".into()];
     profile.mask_units = vec!["bluetooth.service".into(), "userconfig.service".into()];
