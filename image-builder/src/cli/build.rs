@@ -78,7 +78,9 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
             replace: args.force,
             epoch: epoch()?,
         };
-        let result = build::build(job, &mut terminal)?;
+        // What is built stays; of several nodes the error says which one is not.
+        let result = build::build(job, &mut terminal)
+            .with_context(|| format!("building {}", plan.node.name))?;
         terminal.finish();
         eprintln!(
             "{}: {} of data on a disk of {}, image {}\n  log in with: ssh -F {} {}",

@@ -138,12 +138,13 @@ fn foreign_tools_find_no_fault() {
 fn the_same_inputs_give_the_same_bytes_anywhere() {
     let Some(lab) = Lab::new() else { return };
     let first = lab.build("first.img");
-    // Another folder, cache, user mask, language, time zone and working directory.
+    // Another folder, cache, user mask, language, time zone and working directory,
+    // and an output that is relative to that.
     let elsewhere = tempfile::tempdir_in(lab.dir.path()).expect("directory");
     copy_lab(&lab, elsewhere.path());
     let script = format!(
-        "umask 077; cd /; exec '{IMGBUILD}' --cluster {0}/cluster.toml --profiles {0}/profiles --cache {0}/cache \
-         build {NODE} --output {0}/second.img",
+        "umask 077; mkdir {0}/here; cd {0}/here; exec '{IMGBUILD}' --cluster {0}/cluster.toml \
+         --profiles {0}/profiles --cache {0}/cache build {NODE} --output ../made/second.img",
         elsewhere.path().display()
     );
     let mut other = Command::new("sh");
@@ -154,7 +155,16 @@ fn the_same_inputs_give_the_same_bytes_anywhere() {
         .env("LC_ALL", "tr_TR.UTF-8");
     let output = other.output().expect("imgbuild");
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(same(&elsewhere.path().join("second.img"), &first));
+    let second = elsewhere.path().join("made/second.img");
+    assert!(same(&second, &first));
+    assert_eq!(names(&elsewhere.path().join("here")), [""; 0]);
+    // ssh reads it from wherever it is called.
+    let config = fs::read_to_string(second.with_extension("ssh_config")).expect("ssh_config");
+    let known_hosts = fs::canonicalize(second.with_extension("known_hosts")).expect("known_hosts");
+    assert!(
+        config.contains(known_hosts.to_str().expect("UTF-8")),
+        "{config}"
+    );
     // And the time that is baked in is asked for, not looked up.
     let third = lab.path("third.img");
     let dated = lab
@@ -355,6 +365,37 @@ fn failures_have_their_exit_codes_and_write_nothing() {
         text.matches("broken.toml:").count() >= 2,
         "both problems at once: {text}"
     );
+}
+
+#[test]
+fn of_several_nodes_those_before_a_failure_are_built_and_it_is_named() {
+    let Some(lab) = Lab::new() else { return };
+    let out = lab.path("out");
+    fs::create_dir(&out).expect("directory");
+    fs::write(out.join("pi-2.img"), "precious").expect("write");
+    let mut build = lab.imgbuild();
+    build
+        .args(["build", "--all", "--json"])
+        .current_dir(lab.dir.path());
+    let output = build.output().expect("imgbuild");
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(6), "{text}");
+    assert!(
+        text.contains("building pi-2: out/pi-2.img exists"),
+        "{text}"
+    );
+    let line: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one line");
+    assert_eq!(line["node"], NODE);
+    let built = [
+        "pi-1.img",
+        "pi-1.known_hosts",
+        "pi-1.ssh_config",
+        "pi-2.img",
+    ];
+    assert_eq!(names(&out), built);
+    assert!(same(&out.join("pi-1.img"), &lab.build("alone.img")));
+    let kept = fs::read(out.join("pi-2.img")).expect("read");
+    assert_eq!(kept, b"precious");
 }
 
 #[test]
