@@ -34,30 +34,37 @@ impl ImageView {
     }
 }
 
+/// What the image has at a path cannot be read: it is damaged, its links lead in a
+/// circle, or it is of another kind than every good image has there.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Unreadable(#[from] anyhow::Error);
+
 impl BaseView for ImageView {
     fn read(&self, part: Part, path: &str) -> anyhow::Result<Option<Vec<u8>>> {
-        match part {
+        let content = match part {
             Part::Boot => self.boot.read(path),
             Part::Root => self.root.read(path),
-        }
+        };
+        Ok(content.map_err(Unreadable)?)
     }
 
     fn kind(&self, part: Part, path: &str) -> anyhow::Result<Option<Kind>> {
-        match part {
+        let kind = match part {
             Part::Boot => self.boot.kind(path),
-            Part::Root => Ok(self.root.entry(path)?.map(|entry| entry.kind)),
-        }
+            Part::Root => self.root.entry(path).map(|entry| Some(entry?.kind)),
+        };
+        Ok(kind.map_err(Unreadable)?)
     }
 
     fn list(&self, part: Part, path: &str) -> anyhow::Result<Vec<String>> {
-        match part {
-            Part::Boot => Ok(self
-                .boot
-                .entries(path)?
-                .into_iter()
-                .map(|entry| entry.name)
-                .collect()),
+        let names = match part {
+            Part::Boot => self.boot.entries(path).map(|entries| {
+                let names = entries.into_iter().map(|entry| entry.name);
+                names.collect()
+            }),
             Part::Root => self.root.list(path),
-        }
+        };
+        Ok(names.map_err(Unreadable)?)
     }
 }

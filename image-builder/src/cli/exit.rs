@@ -7,10 +7,12 @@ use crate::cmd::CmdError;
 use crate::compose::FitError;
 use crate::config::{Problems, UnknownNode};
 use crate::inspect::LookError;
+use crate::overlay::path::LinkLoop;
 use crate::progress::Interrupted;
 use crate::rootfs::PathError;
 use crate::sink::SinkError;
 use crate::source::BaseError;
+use crate::view::Unreadable;
 
 use super::cache::Damaged;
 use super::r#try::NotUp;
@@ -66,19 +68,22 @@ fn meaning(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             cause.is::<Problems>() || cause.is::<UnknownNode>() || cause.is::<FitError>(),
             3,
         ))
-        .or(is(
-            cause.is::<BaseError>()
-                || cause.is::<PathError>()
-                || cause.is::<Damaged>()
-                || matches!(cause.downcast_ref(), Some(LookError::Unreadable(_))),
-            4,
-        ))
+        .or(is(is_about_an_image(cause), 4))
         .or(is(
             matches!(cause.downcast_ref(), Some(CmdError::Missing { .. })),
             5,
         ))
         .or(is(cause.is::<SinkError>(), 6))
         .or(is(cause.is::<NotUp>(), 7))
+}
+
+fn is_about_an_image(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.is::<BaseError>()
+        || cause.is::<PathError>()
+        || cause.is::<Damaged>()
+        || cause.is::<LinkLoop>()
+        || cause.is::<Unreadable>()
+        || matches!(cause.downcast_ref(), Some(LookError::Unreadable(_)))
 }
 
 /// The chain as one sentence, without a cause that its parent already quotes.
@@ -93,4 +98,41 @@ fn sentence(error: &anyhow::Error) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use anyhow::anyhow;
+
+    use super::*;
+    use crate::overlay::path::{Last, follow};
+    use crate::sink::SinkError;
+
+    #[test]
+    fn every_kind_of_failure_has_its_code() {
+        let circle = follow("/a", Last::Followed, |_| Ok(Some("a".into())));
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let errors: Vec<(u8, anyhow::Error)> = vec![
+            (1, anyhow!("no reason that is listed")),
+            (1, io::Error::from(io::ErrorKind::NotFound).into()),
+            (1, LookError::NotAFile("/etc".into()).into()),
+            (4, LookError::Unreadable(anyhow!("damaged")).into()),
+            (4, Unreadable::from(anyhow!("damaged")).into()),
+            (4, circle.expect_err("a circle")),
+            (4, PathError::Outside.into()),
+            (4, BaseError::Open(io::ErrorKind::NotFound.into()).into()),
+            (6, SinkError::Exists(PathBuf::from("out.img")).into()),
+            (6, full.into()),
+            (INTERRUPTED, Interrupted.into()),
+            (INTERRUPTED, io::Error::from(Interrupted).into()),
+        ];
+        for (wanted, error) in errors {
+            let words = format!("{error:#}");
+            // As the layers above say what they were doing.
+            let error = error.context("composing").context("building pi-1");
+            assert_eq!(code(&error), wanted, "{words}");
+        }
+    }
 }

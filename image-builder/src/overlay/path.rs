@@ -2,6 +2,11 @@
 
 use anyhow::{Result, ensure};
 
+/// A path that a base leads in a circle, or wants to.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} has too many links in it")]
+pub(crate) struct LinkLoop(String);
+
 /// As many as the kernel follows (path_resolution(7)).
 const MOST_LINKS: u32 = 40;
 
@@ -19,7 +24,8 @@ pub(crate) enum Last {
 /// link, and is only ever given paths whose directories are not links.
 ///
 /// # Errors
-/// When there are more links than the kernel follows, or `target` fails.
+/// [`LinkLoop`] when there are more links than the kernel follows; and when
+/// `target` fails.
 pub(crate) fn follow(
     path: &str,
     last: Last,
@@ -44,7 +50,7 @@ pub(crate) fn follow(
             None => done = next,
             Some(target) => {
                 links += 1;
-                ensure!(links <= MOST_LINKS, "{path} has too many links in it");
+                ensure!(links <= MOST_LINKS, LinkLoop(path.to_owned()));
                 if target.starts_with('/') {
                     done.clear();
                 }

@@ -7,12 +7,13 @@ use imgbuild::cmd::Cmd;
 use imgbuild::compose::{Composed, Recipe, compose};
 use imgbuild::ids::NodeIds;
 use imgbuild::layout::{Scheme as Found, Table};
-use imgbuild::overlay::{Overlay, Part};
+use imgbuild::overlay::{BaseView as _, Overlay, Part};
 use imgbuild::plan::{BaseLocation, BaseRef, Disk, Extent, Size};
 use imgbuild::progress::{Interrupted, Progress, Silent};
-use imgbuild::rootfs::{RootView, Superblock};
+use imgbuild::rootfs::{PathError, RootView, Superblock};
 use imgbuild::sink::{ImageFile, SinkError};
 use imgbuild::source::{self, Base, Cache, find_partitions};
+use imgbuild::view::{ImageView, Unreadable};
 use uuid::Uuid;
 
 use crate::fixture::{
@@ -203,6 +204,35 @@ fn sizes_that_cannot_be_are_refused_with_one_that_can() {
         "{}",
         words(&large, fixed(104))
     );
+}
+
+#[test]
+fn a_base_whose_links_lead_astray_is_refused() {
+    let bench = Bench::new(Scheme::Mbr, 1, FEATURE_SETS[4].1);
+    let (boot, root) = (bench.base.boot.clone(), bench.base.root.clone());
+    let view = ImageView::open(boot, root).expect("view");
+    // Rendering looks at the base, composing writes where its links lead.
+    let seen = view
+        .kind(Part::Root, "/etc/loop-a/file")
+        .expect_err("a loop");
+    assert!(seen.is::<Unreadable>(), "{seen:#}");
+    let disk = Disk {
+        root: Extent::Rest,
+        data: None,
+    };
+    for (path, reason) in [
+        ("/etc/loop-a/file", "a loop"),
+        ("/etc/outside/escape", "leads out of the root"),
+    ] {
+        let mut overlay = overlay();
+        overlay.file(Part::Root, path, 0o644, "x");
+        let error = bench.compose(&overlay, disk).expect_err(path);
+        assert!(
+            error.chain().any(|cause| cause.is::<PathError>()),
+            "{error:#}"
+        );
+        assert!(format!("{error:#}").contains(reason), "{path}: {error:#}");
+    }
 }
 
 #[test]
