@@ -5,6 +5,7 @@
 mod bpb;
 mod check;
 mod device;
+mod entry;
 
 use std::io::{self, Read as _, Write as _};
 use std::sync::Arc;

@@ -1,6 +1,5 @@
 //! A check of a whole FAT32: every directory and every chain of clusters, each
-//! once. Read only. FAT32 specification 1.03, "FAT Data Structure" and "FAT
-//! Directory Structure".
+//! once. Read only. FAT32 specification 1.03, "FAT Data Structure".
 //!
 //! Two kinds of fault are told apart. Where a directory runs in a circle or a
 //! chain leaves the file system nothing can be read; where two files share a
@@ -9,25 +8,9 @@
 //! both are what a power cut leaves.
 
 use super::bpb::Bpb;
+use super::entry::{self, Entry, Slot};
 use super::{FatError, MAX_ENTRIES};
 use crate::io::ReadAt;
-
-/// Directory entries, in bytes, and their fields.
-const ENTRY: usize = 32;
-const ATTRIBUTES: usize = 11;
-const CLUSTER_HIGH: usize = 20;
-const CLUSTER_LOW: usize = 26;
-const SIZE: usize = 28;
-
-/// The attributes of a directory, a volume label, a piece of a long name.
-const DIRECTORY: u8 = 0x10;
-const LABEL: u8 = 0x08;
-const LONG_NAME: u8 = 0x0f;
-const LONG_NAME_MASK: u8 = 0x3f;
-
-/// First byte of an entry: none from here on, deleted.
-const END: u8 = 0;
-const DELETED: u8 = 0xe5;
 
 /// Table entries have 28 bits; from this value on they end a chain.
 const VALUE: u32 = 0x0fff_ffff;
@@ -189,7 +172,7 @@ impl<R: ReadAt> Walk<'_, R> {
         if dir.depth > MAX_DEPTH {
             return stop("lies too deep");
         }
-        let limit = (MAX_ENTRIES * ENTRY) as u64 / self.bpb.cluster_len;
+        let limit = (MAX_ENTRIES * entry::LEN) as u64 / self.bpb.cluster_len;
         let mut clusters = Vec::new();
         let end = self.chain(dir.first, |cluster| clusters.push(cluster));
         if clusters.len() as u64 > limit.max(1) {
@@ -210,40 +193,37 @@ impl<R: ReadAt> Walk<'_, R> {
         for cluster in clusters {
             let offset = self.bpb.cluster_offset(*cluster);
             self.partition.read_exact_at(offset, &mut bytes)?;
-            for entry in bytes.chunks_exact(ENTRY) {
-                match entry[0] {
-                    END => return Ok(()),
-                    DELETED => {}
-                    _ => self.entry(dir, entry, todo)?,
+            for slot in bytes.chunks_exact(entry::LEN) {
+                match Slot::read(slot) {
+                    Slot::End => return Ok(()),
+                    Slot::Free => {}
+                    Slot::Used(entry) => self.entry(dir, entry, todo)?,
                 }
             }
         }
         Ok(())
     }
 
-    fn entry(&mut self, dir: &Dir, entry: &[u8], todo: &mut Vec<Dir>) -> Result<(), Stop> {
-        let attributes = entry[ATTRIBUTES];
-        if !name_is_sound(entry) {
+    fn entry(&mut self, dir: &Dir, entry: Entry<'_>, todo: &mut Vec<Dir>) -> Result<(), Stop> {
+        if !entry.name_is_sound() {
             self.found(format!(
                 "a name in {}/ has a control character or a slash",
                 dir.path
             ));
         }
-        if attributes & LONG_NAME_MASK == LONG_NAME || attributes & LABEL != 0 {
+        if entry.is_about_names() {
             return Ok(());
         }
-        let path = format!("{}/{}", dir.path, short_name(entry));
-        let word = |at: usize| u32::from(u16::from_le_bytes([entry[at], entry[at + 1]]));
-        let first = word(CLUSTER_HIGH) << 16 | word(CLUSTER_LOW);
-        let size = word(SIZE) | word(SIZE + 2) << 16;
+        let path = format!("{}/{}", dir.path, entry.short_name());
+        let first = entry.first_cluster();
         self.files += 1;
         if self.files > MAX_FILES {
             return Err(Stop::Damage(format!("it has more than {MAX_FILES} files")));
         }
-        if attributes & DIRECTORY == 0 {
-            return self.file(path, first, size);
+        if !entry.is_dir() {
+            return self.file(path, first, entry.size());
         }
-        match &entry[..ATTRIBUTES] {
+        match entry.raw_name() {
             b".          " if first == dir.first => Ok(()),
             // 0 stands for the root, by the specification; some write its number.
             b"..         " if first == dir.parent || (dir.depth == 1 && first == 0) => Ok(()),
@@ -318,34 +298,5 @@ impl<R: ReadAt> Walk<'_, R> {
 
     fn found(&mut self, damage: String) {
         self.damage.get_or_insert(damage);
-    }
-}
-
-/// No name may hold what splits a path or drives a terminal. The rest of the
-/// specification's rules is broken too often to insist on.
-fn name_is_sound(entry: &[u8]) -> bool {
-    if entry[ATTRIBUTES] & LONG_NAME_MASK != LONG_NAME {
-        // 05 stands for a first e5.
-        let first = if entry[0] == 5 { b'x' } else { entry[0] };
-        return std::iter::once(first)
-            .chain(entry[1..ATTRIBUTES].iter().copied())
-            .all(|byte| byte >= b' ' && byte != 0x7f && byte != b'/');
-    }
-    // "Long Directory Entries": 5, 6 and 2 characters; 0 ends the name.
-    [1..11, 14..26, 28..32]
-        .into_iter()
-        .flat_map(|range| entry[range].chunks_exact(2))
-        .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
-        .take_while(|unit| *unit != 0)
-        .all(|unit| unit >= 0x20 && unit != 0x7f && unit != u16::from(b'/'))
-}
-
-/// The 8.3 name, for messages.
-fn short_name(entry: &[u8]) -> String {
-    let (stem, extension) = entry[..ATTRIBUTES].split_at(8);
-    let stem = stem.trim_ascii_end().escape_ascii();
-    match extension.trim_ascii_end() {
-        b"" => stem.to_string(),
-        extension => format!("{stem}.{}", extension.escape_ascii()),
     }
 }
