@@ -166,6 +166,8 @@ fn bases_that_cannot_be_used_are_refused_by_name() {
         &[path(&boot), path(&spoiled(1024 + 0x3a, &[0, 0]))],
         "superblock is damaged",
     );
+    let unsupported = ext4("inline_data", Size::mib(64), tree);
+    refused(&[path(&boot), path(&unsupported)], "inline_data");
     // A name in two places at once: only a check of the whole file system sees it.
     let two = fat(Size::mib(40), 1, &[("one", "1\n"), ("two", "2\n")]);
     let mut bytes = fs::read(two.path()).expect("read");
