@@ -4,7 +4,7 @@
 //! `git diff` then shows what a change to the code changes on a node.
 
 mod bases;
-mod plans;
+pub(super) mod plans;
 mod refusals;
 
 use std::path::Path;

@@ -269,16 +269,27 @@ fn a_node_boots_and_a_second_boot_changes_nothing() {
         stderr(&refused)
     );
     // The programs whose settings were baked in have no complaint about them.
-    let effective = run("sudo sshd -t && sudo sshd -T");
-    for line in [
-        "passwordauthentication no",
-        "permitrootlogin no",
-        "kbdinteractiveauthentication no",
+    for (login, own) in [
+        // None of the lab's Match blocks, one, the other.
+        ("user=root,host=far,addr=10.0.0.1", "x11forwarding yes"),
+        ("user=admin,host=far,addr=10.0.0.1", "x11forwarding yes"),
+        ("user=root,host=near,addr=192.168.4.7", "x11forwarding no"),
     ] {
-        assert!(
-            effective.lines().any(|of_sshd| of_sshd == line),
-            "{line}: {effective}"
-        );
+        let effective = run(&format!("sudo sshd -T -C {login}"));
+        for line in [
+            "passwordauthentication no",
+            "permitrootlogin no",
+            "kbdinteractiveauthentication no",
+            "pubkeyauthentication yes",
+            "authenticationmethods publickey",
+            // What is none of our business stays as the base has it.
+            own,
+        ] {
+            assert!(
+                effective.lines().any(|of_sshd| of_sshd == line),
+                "{login}: {line}: {effective}"
+            );
+        }
     }
     run("sudo visudo --check --quiet");
     assert_eq!(

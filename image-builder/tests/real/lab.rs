@@ -73,6 +73,20 @@ content = "on the boot partition\n"
 path = "/home/admin/.config/lab/lab.conf"
 owner = "1000:1000"
 content = ""
+
+# Settings that a base may have, and that must not win.
+[[files]]
+path = "/etc/ssh/sshd_config.d/50-lab.conf"
+content = """
+Match User admin
+  PasswordAuthentication yes
+  PermitRootLogin yes
+  KbdInteractiveAuthentication yes
+  AuthenticationMethods password publickey
+Match Address 192.168.4.0/24
+  PasswordAuthentication yes
+  X11Forwarding no
+"""
 "#;
 
 /// A folder with everything a build needs.

@@ -18,7 +18,7 @@ fn user(name: &str, sudo: bool) -> User {
 }
 
 /// A server with defaults.
-pub(super) fn plan() -> NodePlan {
+pub(in crate::overlay) fn plan() -> NodePlan {
     let address: Ipv4Net = text("192.168.4.11/24");
     NodePlan {
         cluster: Cluster {
@@ -75,7 +75,7 @@ pub(super) fn plan() -> NodePlan {
     }
 }
 
-pub(super) fn file(path: &str, content: &str) -> ExtraFile {
+pub(in crate::overlay) fn file(path: &str, content: &str) -> ExtraFile {
     ExtraFile {
         path: path.into(),
         mode: 0o644,
@@ -85,7 +85,7 @@ pub(super) fn file(path: &str, content: &str) -> ExtraFile {
 }
 
 /// A worker with everything that [`plan`] leaves out.
-pub(super) fn busy_plan() -> NodePlan {
+pub(in crate::overlay) fn busy_plan() -> NodePlan {
     let mut plan = plan();
     plan.users.push(user("guest", false));
     plan.locale = Locale {
