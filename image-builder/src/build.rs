@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use node_config::Package;
 use uuid::Uuid;
 
 use crate::compose::{Recipe, compose};
@@ -35,6 +36,9 @@ pub struct Job<'a> {
     pub base: Option<&'a Path>,
     /// The first-boot agent for the node.
     pub agent: &'a Path,
+    /// The packages the agent installs, in that order; their files are among the
+    /// plan's.
+    pub packages: &'a [Package],
     /// The cache.
     pub cache: &'a Cache,
     /// Where the image goes.
@@ -80,6 +84,7 @@ pub fn build(job: Job<'_>, progress: &mut dyn Progress) -> anyhow::Result<Built>
         keys: &keys,
         agent: &agent,
         agent_unit: AGENT_UNIT,
+        packages: job.packages,
         base_digest: &base.digest,
         epoch,
     };

@@ -22,6 +22,8 @@ pub struct NodeIds {
     pub machine: Uuid,
     /// NetworkManager's id of the wired connection.
     pub connection: Uuid,
+    /// The end of the node's iSCSI initiator name.
+    pub initiator: Uuid,
 }
 
 impl NodeIds {
@@ -41,6 +43,7 @@ impl NodeIds {
             boot_serial: u32::from_be_bytes([a, b, c, d]).max(1),
             machine: id("machine"),
             connection: id("connection"),
+            initiator: id("iscsi-initiator"),
         }
     }
 }
@@ -71,6 +74,7 @@ mod tests {
             one.root_fs,
             one.machine,
             one.connection,
+            one.initiator,
             two.disk,
             two.boot,
             two.root,
@@ -78,6 +82,7 @@ mod tests {
             two.root_fs,
             two.machine,
             two.connection,
+            two.initiator,
         ];
         let distinct: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());

@@ -8,10 +8,16 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::package::{Package, PackageError};
+
 /// The version this crate writes, and the newest it reads.
 pub const VERSION: u32 = 1;
 
 /// What a node is told. Holds no secret: the file is world-readable.
+///
+/// A field added later has a default and leaves the version alone: the older
+/// text still means what it meant, and the agent that has to know the field is
+/// baked into the same image as the document that has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NodeConfig {
@@ -28,6 +34,9 @@ pub struct NodeConfig {
     /// The SSH host keys the builder baked in, to be found unharmed.
     #[serde(default)]
     pub host_keys: Vec<HostKey>,
+    /// The package files the image carries, in the order they are installed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<Package>,
 }
 
 /// The cluster's name, for people, and id, for everything derived from it.
@@ -119,13 +128,17 @@ pub enum ConfigError {
         /// The version in the document.
         found: u32,
     },
+    /// A package that cannot be meant.
+    #[error("node.toml: {0}; rebuild the image")]
+    Package(#[from] PackageError),
 }
 
 impl NodeConfig {
     /// Reads the document.
     ///
     /// # Errors
-    /// When the text is not TOML of this shape, or of a version not known here.
+    /// When the text is not TOML of this shape, of a version not known here, or
+    /// names a package that cannot be meant.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         // The version first: a newer document may have fields unknown here,
         // and "unknown field" would hide the real reason.
@@ -137,7 +150,9 @@ impl NodeConfig {
         if version != VERSION {
             return Err(ConfigError::Version { found: version });
         }
-        Ok(toml::from_str(text)?)
+        let config: Self = toml::from_str(text)?;
+        config.packages.iter().try_for_each(Package::check)?;
+        Ok(config)
     }
 
     /// Renders the document; [`NodeConfig::parse`] gives the same value back.
@@ -179,6 +194,16 @@ path = "/etc/ssh/ssh_host_ed25519_key"
 public = "ssh-ed25519 AAAA"
 "#;
 
+    /// What version 1 may have since images carry packages.
+    const PACKAGES: &str = r#"
+[[packages]]
+name = "nfs-common"
+version = "1:2.8.3-1"
+architecture = "arm64"
+file = "nfs-common_1%3a2.8.3-1_arm64.deb"
+sha256 = "0b84e1bd63dbb6c1bcdc3d1bd6b7ef3a0ce5fb6b4e2fd5e8a4f4fe2ab1c3d5e7"
+"#;
+
     #[test]
     fn version_1_is_read() {
         let config = NodeConfig::parse(V1).expect("version 1");
@@ -192,12 +217,32 @@ public = "ssh-ed25519 AAAA"
     }
 
     #[test]
+    fn packages_are_read_where_there_are_some() {
+        assert!(NodeConfig::parse(V1).expect("without").packages.is_empty());
+        let with = NodeConfig::parse(&format!("{V1}{PACKAGES}")).expect("with");
+        assert_eq!(with.packages[0].version, "1:2.8.3-1");
+    }
+
+    #[test]
+    fn a_package_file_elsewhere_is_refused() {
+        let text = format!("{V1}{PACKAGES}").replace("nfs-common_1", "../nfs-common_1");
+        let error = NodeConfig::parse(&text).expect_err("elsewhere");
+        assert!(matches!(error, ConfigError::Package(_)), "{error}");
+    }
+
+    #[test]
     fn rendering_round_trips() {
-        let config = NodeConfig::parse(V1).expect("version 1");
-        assert_eq!(
-            NodeConfig::parse(&config.render()).expect("own text"),
-            config
-        );
+        for text in [V1, &format!("{V1}{PACKAGES}")] {
+            let config = NodeConfig::parse(text).expect("version 1");
+            let rendered = config.render();
+            assert_eq!(NodeConfig::parse(&rendered).expect("own text"), config);
+            // An older agent knows no packages, and is told of none.
+            assert_eq!(
+                rendered.contains("packages"),
+                text.contains("packages"),
+                "{rendered}"
+            );
+        }
     }
 
     #[test]

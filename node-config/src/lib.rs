@@ -9,8 +9,10 @@
 //! test that reads the older text.
 
 pub mod config;
+pub mod package;
 pub mod paths;
 pub mod report;
 
 pub use config::{NodeConfig, Role};
+pub use package::Package;
 pub use report::{ConsoleLine, Report};

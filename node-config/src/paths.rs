@@ -22,6 +22,9 @@ pub const REPORT: &str = "/var/lib/imgbuild/report.json";
 /// Written last, by the last stage. While it exists the unit does not start.
 pub const DONE: &str = "/var/lib/imgbuild/done";
 
+/// The package files the image carries, gone once they are installed.
+pub const PACKAGES_DIR: &str = "/var/lib/imgbuild/packages";
+
 /// Where the FAT boot partition is mounted (Raspberry Pi OS, bookworm and on).
 pub const BOOT_DIR: &str = "/boot/firmware";
 

@@ -68,6 +68,7 @@ fn request(plan: &NodePlan) -> Request<'_> {
         keys: &KEYS,
         agent: &Arc::from(&b"\x7fELF"[..]),
         agent_unit: "[Install]\nWantedBy=multi-user.target\n",
+        packages: &[],
         base_digest: "5c9c",
         epoch: 1_760_000_000,
     }

@@ -73,6 +73,8 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
             secrets: &secrets(&workspace),
             base: args.base.as_deref(),
             agent: &agent(args.agent.as_deref())?,
+            // No profile asks for packages yet.
+            packages: &[],
             cache: &global.cache()?,
             output: &output,
             replace: args.force,

@@ -17,6 +17,7 @@ mod look;
 mod mounts;
 mod network;
 pub(crate) mod path;
+mod packages;
 mod render;
 mod ssh;
 mod stock;

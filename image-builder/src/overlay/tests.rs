@@ -4,6 +4,7 @@
 //! `git diff` then shows what a change to the code changes on a node.
 
 mod bases;
+mod packages;
 pub(super) mod plans;
 mod refusals;
 
@@ -12,6 +13,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::{env, fs};
 
+use node_config::Package;
 use uuid::Uuid;
 
 use self::plans::{busy_plan, file, plan};
@@ -27,12 +29,21 @@ const AGENT_UNIT: &str = "[Service]\nExecStart=/usr/lib/imgbuild/firstboot-agent
 const EPOCH: i64 = 1_790_000_000;
 
 fn rendered(plan: &NodePlan, base: &MemoryBase) -> anyhow::Result<Rendered> {
-    rendered_of("5c9c", EPOCH, plan, base)
+    rendered_with(&[], plan, base)
+}
+
+fn rendered_with(
+    packages: &[Package],
+    plan: &NodePlan,
+    base: &MemoryBase,
+) -> anyhow::Result<Rendered> {
+    rendered_of("5c9c", EPOCH, packages, plan, base)
 }
 
 fn rendered_of(
     base_digest: &str,
     epoch: i64,
+    packages: &[Package],
     plan: &NodePlan,
     base: &MemoryBase,
 ) -> anyhow::Result<Rendered> {
@@ -43,6 +54,7 @@ fn rendered_of(
         keys,
         agent: &Arc::from(&b"\x7fELF"[..]),
         agent_unit: AGENT_UNIT,
+        packages,
         base_digest,
         epoch,
     };
@@ -156,10 +168,10 @@ fn the_image_id_names_every_input() {
         id(|plan| plan.profile.disk.root = Extent::Fixed(Size::mib(4096))),
         id(|plan| plan.profile.disk.root = Extent::Fixed(Size::mib(8192))),
         id(|plan| plan.profile.disk.data = Some(Extent::Rest)),
-        rendered_of("other", EPOCH, &plan(), &base)
+        rendered_of("other", EPOCH, &[], &plan(), &base)
             .expect("an overlay")
             .image_id,
-        rendered_of("5c9c", EPOCH + 1, &plan(), &base)
+        rendered_of("5c9c", EPOCH + 1, &[], &plan(), &base)
             .expect("an overlay")
             .image_id,
     ];

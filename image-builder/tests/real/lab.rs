@@ -183,6 +183,7 @@ impl Lab {
             keys: &keys,
             agent: &fs::read(&self.agent).expect("agent").into(),
             agent_unit: &fs::read_to_string(unit).expect("unit"),
+            packages: &[],
             base_digest: &base.digest,
             epoch: base.superblock.written(),
         };
