@@ -134,7 +134,8 @@ impl Runner<'_> {
             self.set(index, Outcome::Done, words);
             self.record(index)?;
         }
-        stage.apply(node, sys)?;
+        let tell = |words: &str| self.status.progress(index, &one_line(words));
+        stage.apply(node, sys, &tell)?;
         match stage.look(node, sys)? {
             Look::Done(message) => Ok(message),
             Look::ToDo(reason) => Err(StageError::Retry(format!("tried, and still {reason}"))),

@@ -90,14 +90,13 @@ impl<'a> Status<'a> {
     /// Says how the stage stands.
     pub(crate) fn announce(&self, index: usize) {
         let stage = self.stage(index);
-        self.say(&ConsoleLine::Stage {
-            node: self.report.node.clone(),
-            number: count(index + 1),
-            total: count(self.report.stages.len()),
-            stage: stage.name.clone(),
-            outcome: stage.outcome,
-            message: stage.message.clone(),
-        });
+        self.say_of(index, stage.outcome, &stage.message);
+    }
+
+    /// Says how far a stage is. Not a part of the report: a file written for
+    /// every step would wear the boot partition.
+    pub(crate) fn progress(&self, index: usize, words: &str) {
+        self.say_of(index, Outcome::Running, words);
     }
 
     /// Says that nothing is left.
@@ -111,6 +110,17 @@ impl<'a> Status<'a> {
     pub(crate) fn warn(&self, error: &SystemError) {
         self.sys
             .say(Ear::Log, &format!("going on without: {error}"));
+    }
+
+    fn say_of(&self, index: usize, outcome: Outcome, message: &str) {
+        self.say(&ConsoleLine::Stage {
+            node: self.report.node.clone(),
+            number: count(index + 1),
+            total: count(self.report.stages.len()),
+            stage: self.stage(index).name.clone(),
+            outcome,
+            message: message.into(),
+        });
     }
 
     fn publish_on_boot_partition(&mut self, text: &str) -> Result<(), SystemError> {

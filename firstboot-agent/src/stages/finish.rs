@@ -3,7 +3,7 @@
 
 use node_config::{NodeConfig, paths};
 
-use super::{Look, Stage, StageError};
+use super::{Look, Stage, StageError, Tell};
 use crate::system::{System, replace};
 
 /// The last stage.
@@ -23,7 +23,7 @@ impl Stage for Finish {
         })
     }
 
-    fn apply(&self, node: &NodeConfig, sys: &dyn System) -> Result<(), StageError> {
+    fn apply(&self, node: &NodeConfig, sys: &dyn System, _: Tell<'_>) -> Result<(), StageError> {
         // First: with the mark on the disk, nobody looks after the rest again.
         sys.sync()?;
         let mark = format!("{}\n", node.image_id);
@@ -46,7 +46,7 @@ mod tests {
         fake.make_dir(paths::STATE_DIR, 0o700)
             .expect("as the runner does");
         assert!(matches!(Finish.look(&node, &fake), Ok(Look::ToDo(_))));
-        Finish.apply(&node, &fake).expect("applies");
+        Finish.apply(&node, &fake, &|_| ()).expect("applies");
         assert_eq!(Finish.look(&node, &fake), Ok(Look::Done(DONE.into())));
         assert_eq!(fake.text(paths::DONE), format!("{}\n", node.image_id));
     }

@@ -4,13 +4,22 @@
 mod finish;
 mod identity;
 mod network;
+mod packages;
 
 use node_config::NodeConfig;
 
 use crate::system::{System, SystemError};
 
 /// Every stage, in order. `finish` is the last.
-pub(crate) const ALL: &[&dyn Stage] = &[&identity::Identity, &network::Network, &finish::Finish];
+pub(crate) const ALL: &[&dyn Stage] = &[
+    &identity::Identity,
+    &network::Network,
+    &packages::Packages,
+    &finish::Finish,
+];
+
+/// Hears how far a stage is, in a few words: for people who wait, kept nowhere.
+pub(crate) type Tell<'a> = &'a dyn Fn(&str);
 
 /// One part of the first boot.
 pub(crate) trait Stage {
@@ -21,7 +30,7 @@ pub(crate) trait Stage {
     fn look(&self, node: &NodeConfig, sys: &dyn System) -> Result<Look, StageError>;
 
     /// Does what is to do. May be cut at any point and run again.
-    fn apply(&self, node: &NodeConfig, sys: &dyn System) -> Result<(), StageError>;
+    fn apply(&self, node: &NodeConfig, sys: &dyn System, tell: Tell<'_>) -> Result<(), StageError>;
 
     /// Some, for a stage after which the agent never starts again: these words
     /// are recorded as its success before it is applied, and taken back if it

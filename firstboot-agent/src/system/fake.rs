@@ -14,7 +14,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::host::Host;
-use super::{Command, Ear, System, SystemError};
+use super::{Command, Ear, Hear, System, SystemError};
 
 /// What a program does to the machine, and what it answers: stdout or stderr.
 pub(crate) type Script = Box<dyn Fn(&Fake, &[String], Extent) -> Result<String, String>>;
@@ -55,6 +55,8 @@ pub(crate) struct Fake {
     in_script: Cell<bool>,
     // In the page cache only. The agent's own writes never are: each is synced.
     unsynced: RefCell<BTreeSet<String>>,
+    // What a program says before it ends, whichever way.
+    printed: RefCell<Vec<String>>,
     /// Who was nudged.
     pub(crate) nudged: RefCell<Vec<Ipv4Addr>>,
     /// Every pause that was asked for.
@@ -85,6 +87,7 @@ impl Fake {
             clock: Cell::new(Duration::ZERO),
             in_script: Cell::new(false),
             unsynced: RefCell::default(),
+            printed: RefCell::default(),
             nudged: RefCell::default(),
             pauses: RefCell::default(),
             heard: RefCell::default(),
@@ -119,6 +122,17 @@ impl Fake {
         } else {
             self.now_synced(path);
         }
+    }
+
+    /// Puts a file there as a program does that syncs what it writes.
+    pub(crate) fn put_synced(&self, path: &str, mode: u32, content: impl AsRef<[u8]>) {
+        self.put(path, mode, content);
+        self.now_synced(path);
+    }
+
+    /// A program says a line on stdout; heard even if it fails later.
+    pub(crate) fn print(&self, line: &str) {
+        self.printed.borrow_mut().push(line.into());
     }
 
     /// The power goes. Of a file that was never synced the name is left, and none
@@ -318,7 +332,7 @@ impl System for Fake {
         self.file_call("the disk", || (), sync)
     }
 
-    fn run(&self, command: &Command) -> Result<String, SystemError> {
+    fn follow(&self, command: &Command, hear: Hear<'_>) -> Result<String, SystemError> {
         let problem = |problem: String| SystemError::Program {
             command: command.clone(),
             problem,
@@ -338,7 +352,11 @@ impl System for Fake {
                 let _ = self.in_script(|| script(self, &command.args, Extent::Half));
             }
         };
-        self.call(half, whole, || problem("injected".into()))
+        let result = self.call(half, whole, || problem("injected".into()));
+        for line in self.printed.take() {
+            hear(&line);
+        }
+        result
     }
 
     fn nudge(&self, neighbour: Ipv4Addr) {

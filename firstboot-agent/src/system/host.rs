@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use nix::fcntl::OFlag;
 
-use super::{Command, Ear, System, SystemError, program};
+use super::{Command, Ear, Hear, System, SystemError, program};
 
 /// How long a row waits for room in a console's buffer, and between two looks.
 /// Long enough for the boot's own burst of messages at 115200 baud.
@@ -115,8 +115,8 @@ impl System for Host {
         Ok(())
     }
 
-    fn run(&self, command: &Command) -> Result<String, SystemError> {
-        program::run(command)
+    fn follow(&self, command: &Command, hear: Hear<'_>) -> Result<String, SystemError> {
+        program::follow(command, hear)
     }
 
     fn nudge(&self, neighbour: Ipv4Addr) {

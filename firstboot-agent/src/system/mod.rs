@@ -36,7 +36,11 @@ pub(crate) trait System {
     /// Puts on the disk what other programs wrote.
     fn sync(&self) -> Result<(), SystemError>;
     /// Runs a program to its end and gives what it wrote to stdout.
-    fn run(&self, command: &Command) -> Result<String, SystemError>;
+    fn run(&self, command: &Command) -> Result<String, SystemError> {
+        self.follow(command, &mut |_| ())
+    }
+    /// The same; each line of stdout is heard as soon as it is written.
+    fn follow(&self, command: &Command, hear: Hear<'_>) -> Result<String, SystemError>;
     /// Sends a neighbour in our network an empty datagram, so that the kernel has
     /// to find it by ARP. Whether it did, `ip neigh` tells; so this cannot fail.
     fn nudge(&self, neighbour: Ipv4Addr);
@@ -49,6 +53,9 @@ pub(crate) trait System {
     /// Waits.
     fn sleep(&self, pause: Duration);
 }
+
+/// Is given a line at a time.
+pub(crate) type Hear<'a> = &'a mut dyn FnMut(&str);
 
 /// Who is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

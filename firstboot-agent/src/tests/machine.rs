@@ -6,6 +6,7 @@ use std::time::Duration;
 use base64ct::{Base64, Encoding};
 use node_config::{NodeConfig, paths};
 
+use super::dpkg;
 use crate::system::System;
 use crate::system::fake::{Extent, Fake};
 
@@ -40,6 +41,7 @@ pub(crate) fn node() -> NodeConfig {
         format!("[[host_keys]]\npath = {path:?}\npublic = {public:?}\n")
     };
     let (ed25519, rsa) = (host_key(ED25519, "ssh-ed25519"), host_key(RSA, "ssh-rsa"));
+    let packages = dpkg::as_written();
     let text = format!(
         r#"
 version = 1
@@ -48,7 +50,8 @@ cluster = {{ name = "home", id = "0d5f6a52-6a3e-4f39-9a2c-0f2d3b7c1e11" }}
 node = {{ name = "pi-1", role = "server" }}
 network = {{ interface = "eth0", address = "192.168.4.11/24", gateway = "192.168.4.1" }}
 {ed25519}
-{rsa}"#
+{rsa}
+{packages}"#
     );
     NodeConfig::parse(&text).expect("a node configuration")
 }
@@ -88,6 +91,7 @@ pub(crate) fn healthy() -> Fake {
     });
     set_link(&fake, ETH0_UP);
     set_gateway(&fake, Gateway::Pings);
+    dpkg::install(&fake);
     fake
 }
 
@@ -234,4 +238,5 @@ pub(crate) fn restart(fake: &Fake) {
     fake.put("/proc/sys/kernel/random/boot_id", 0o444, "b2\n");
     fake.remove("/run/sshd-restarts").expect("in memory");
     fake.nudged.take();
+    dpkg::restart(fake);
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use node_config::NodeConfig;
 
 use self::host_key::{Finding, Flaw};
-use super::{Look, Stage, StageError};
+use super::{Look, Stage, StageError, Tell};
 use crate::system::{Command, System, SystemError, read_text};
 
 /// The first stage: whoever logs in to see what is wrong must reach the right
@@ -45,7 +45,7 @@ impl Stage for Identity {
         })
     }
 
-    fn apply(&self, node: &NodeConfig, sys: &dyn System) -> Result<(), StageError> {
+    fn apply(&self, node: &NodeConfig, sys: &dyn System, _: Tell<'_>) -> Result<(), StageError> {
         let mut lost = false;
         for key in &node.host_keys {
             for flaw in host_key::inspect(sys, key)?.flaws {
@@ -118,7 +118,9 @@ mod tests {
         let Look::ToDo(todo) = look(fake) else {
             panic!("nothing to do");
         };
-        Identity.apply(&machine::node(), fake).expect("applies");
+        Identity
+            .apply(&machine::node(), fake, &|_| ())
+            .expect("applies");
         match look(fake) {
             Look::Done(done) => (todo, done),
             Look::ToDo(left) => panic!("still {left}"),

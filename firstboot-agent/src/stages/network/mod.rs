@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use self::facts::{Facts, Neighbour};
 use self::trouble::Trouble;
-use super::{Look, Stage, StageError};
+use super::{Look, Stage, StageError, Tell};
 use crate::system::{Command, System, SystemError};
 
 /// The second stage: everything after it needs the network.
@@ -58,7 +58,7 @@ impl Stage for Network {
         Ok(Look::ToDo(format!("{trouble}{reason}")))
     }
 
-    fn apply(&self, node: &NodeConfig, sys: &dyn System) -> Result<(), StageError> {
+    fn apply(&self, node: &NodeConfig, sys: &dyn System, _: Tell<'_>) -> Result<(), StageError> {
         let start = sys.elapsed();
         loop {
             match self.look(node, sys)? {
@@ -185,7 +185,9 @@ mod tests {
     fn it_waits_for_a_link_that_is_coming_up() {
         let fake = machine::healthy();
         machine::link_comes_up_after(&fake, Duration::from_secs(5));
-        Network.apply(&machine::node(), &fake).expect("in time");
+        Network
+            .apply(&machine::node(), &fake, &|_| ())
+            .expect("in time");
         assert_eq!(fake.now().as_secs(), 5);
     }
 
@@ -193,7 +195,9 @@ mod tests {
     fn its_patience_ends() {
         let fake = machine::healthy();
         machine::set_gateway(&fake, Gateway::Silent);
-        let error = Network.apply(&machine::node(), &fake).expect_err("silent");
+        let error = Network
+            .apply(&machine::node(), &fake, &|_| ())
+            .expect_err("silent");
         assert!(matches!(error, StageError::Retry(_)));
         assert_eq!(fake.now(), PATIENCE);
     }
