@@ -43,7 +43,19 @@ pub(crate) fn install(fake: &Fake) {
         fake.put(&file(name), 0o644, content(name, version));
     }
     set_state(fake, "base-files", "13.8", "ok installed");
-    fake.install("dpkg", dpkg);
+    fake.install("dpkg", |fake, args, _| {
+        assert_eq!(args, ["--audit"]);
+        let record = fake.text(RECORD);
+        let broken = record
+            .lines()
+            .filter(|row| !row.ends_with("\tok installed"));
+        Ok(broken.collect())
+    });
+    // What changes something is called so that its progress is heard.
+    fake.install("sh", |fake, args, extent| {
+        assert_eq!(args[2], "dpkg");
+        dpkg(fake, &args[3..], extent)
+    });
     fake.install("dpkg-query", |fake, args, _| {
         assert_eq!(args[0], "--show");
         Ok(fake.text(RECORD))
@@ -122,13 +134,6 @@ fn sum(text: &str) -> String {
 }
 
 fn dpkg(fake: &Fake, args: &[String], extent: Extent) -> Result<String, String> {
-    if args == ["--audit"] {
-        let record = fake.text(RECORD);
-        let broken = record
-            .lines()
-            .filter(|row| !row.ends_with("\tok installed"));
-        return Ok(broken.collect());
-    }
     if fake.now().as_secs() < fake.text(LOCKED).parse().unwrap_or(0) {
         return Err(
             "dpkg: error: dpkg frontend lock was locked by apt-get process with pid 531\n\

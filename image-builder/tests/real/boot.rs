@@ -21,10 +21,10 @@ use node_config::{ConsoleLine, NodeConfig, Report, paths};
 use crate::lab::{Lab, NODE, count, stderr};
 
 /// An emulated boot on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(420);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(420);
 
 /// An image, and how to start it.
-struct Rig<'a> {
+pub(crate) struct Rig<'a> {
     lab: &'a Lab,
     image: std::path::PathBuf,
     kernel: Kernel,
@@ -33,7 +33,7 @@ struct Rig<'a> {
 }
 
 impl<'a> Rig<'a> {
-    fn new(lab: &'a Lab, image: &Path) -> Self {
+    pub(crate) fn new(lab: &'a Lab, image: &Path) -> Self {
         let region = Region::whole(Arc::new(File::open(image).expect("image"))).expect("region");
         let parts = find_partitions(&region).expect("partitions");
         let view = ImageView::open(parts.boot, parts.root).expect("view");
@@ -51,7 +51,7 @@ impl<'a> Rig<'a> {
         }
     }
 
-    fn start(&self, bus: DiskBus) -> Guest {
+    pub(crate) fn start(&self, bus: DiskBus) -> Guest {
         qemu::check_tools().expect("QEMU");
         let machine = Machine {
             image: &self.image,
@@ -65,7 +65,7 @@ impl<'a> Rig<'a> {
         machine.start().expect("start")
     }
 
-    fn ssh(&self, guest: &Guest) -> Ssh {
+    pub(crate) fn ssh(&self, guest: &Guest) -> Ssh {
         Ssh {
             port: guest.ssh_port(),
             host: NODE.into(),
@@ -76,7 +76,7 @@ impl<'a> Rig<'a> {
     }
 
     /// What the scratch disk's root file system looks like to e2fsck.
-    fn assert_disk_clean(&self) {
+    pub(crate) fn assert_disk_clean(&self) {
         let raw = self.dir.path().join("after.raw");
         let convert = Cmd::new("qemu-img", "run ci/setup")
             .arg("convert")
@@ -98,11 +98,21 @@ impl<'a> Rig<'a> {
 
 /// Waits for the agent's last word.
 fn wait_until_done(guest: &mut Guest) {
-    let deadline = Instant::now() + PATIENCE;
+    let done = |line: &ConsoleLine| matches!(line, ConsoleLine::AllDone { .. });
+    wait_for(guest, PATIENCE, done);
+}
+
+/// Waits for a word of the agent; one of failure is a failure.
+pub(crate) fn wait_for(
+    guest: &mut Guest,
+    patience: Duration,
+    is_it: impl Fn(&ConsoleLine) -> bool,
+) {
+    let deadline = Instant::now() + patience;
     loop {
         assert!(
             Instant::now() < deadline,
-            "no report in time; see {}",
+            "no such word in time; see {}",
             guest.log().display()
         );
         match guest.wait(Duration::from_secs(1)).expect("console") {
@@ -111,7 +121,7 @@ fn wait_until_done(guest: &mut Guest) {
             Waited::Events(events) => {
                 for event in events {
                     match event {
-                        Event::Agent(ConsoleLine::AllDone { .. }) => return,
+                        Event::Agent(line) if is_it(&line) => return,
                         Event::Agent(ConsoleLine::Stage {
                             stage,
                             outcome: Outcome::Failed,
@@ -137,7 +147,20 @@ fn drain(guest: &mut Guest, time: Duration) {
     }
 }
 
-fn text(output: Output) -> String {
+/// Shuts the guest down as its user does.
+pub(crate) fn power_off(mut guest: Guest, ssh: &Ssh) {
+    // The connection goes with the machine.
+    let _ = ssh.run("sudo systemctl poweroff");
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !matches!(
+        guest.wait(Duration::from_secs(1)).expect("console"),
+        Waited::Ended(_)
+    ) {
+        assert!(Instant::now() < deadline, "the guest does not power off");
+    }
+}
+
+pub(crate) fn text(output: Output) -> String {
     assert!(output.status.success(), "{}", stderr(&output));
     String::from_utf8(output.stdout)
         .expect("text")
@@ -360,15 +383,7 @@ fn a_boot_that_was_cut_goes_on() {
             "cut after {cut:?}"
         );
         assert_holds(&ssh, &lab.overlay());
-        let _ = ssh.run("sudo systemctl poweroff");
-        let deadline = Instant::now() + Duration::from_secs(120);
-        while !matches!(
-            guest.wait(Duration::from_secs(1)).expect("console"),
-            Waited::Ended(_)
-        ) {
-            assert!(Instant::now() < deadline, "the guest does not power off");
-        }
-        drop(guest);
+        power_off(guest, &ssh);
         rig.assert_disk_clean();
     }
 }

@@ -30,9 +30,14 @@ pub(crate) struct Packages;
 /// initramfs alone takes minutes on an emulated machine.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 
+/// dpkg, with its progress among what it writes to stdout. By a descriptor of
+/// its own: dpkg closes the one it is given to the packages' scripts, and one that
+/// prints a word without a stdout fails.
+const DPKG: &str = "exec dpkg --status-fd 3 \"$@\" 3>&1";
+
 /// What dpkg would ask, answered: the default where there is one, else the
 /// file that is there stays. What the builder baked is kept.
-const ANSWERS: [&str; 4] = ["--status-fd", "1", "--force-confdef", "--force-confold"];
+const ANSWERS: [&str; 2] = ["--force-confdef", "--force-confold"];
 
 impl Stage for Packages {
     fn name(&self) -> &'static str {
@@ -69,7 +74,11 @@ impl Stage for Packages {
         files::verify(&wanted, sys)?;
         // What a cut left, ours or not. It cannot finish a package whose files
         // were cut, nor one that needs such a package.
-        let finished = dpkg(sys, &["--configure", "--pending"], Progress::new(tell, 0));
+        let finished = dpkg(
+            sys,
+            &["--configure", "--pending"],
+            Progress::new(tell, None),
+        );
         if wanted.is_empty() {
             finished?;
         }
@@ -94,7 +103,7 @@ fn install(all: &[Package], sys: &dyn System, tell: Tell<'_>) -> Result<(), Stag
         let paths: Vec<String> = left.iter().map(|package| files::path(package)).collect();
         let mut args = vec!["--refuse-downgrade", "--install"];
         args.extend(paths.iter().map(String::as_str));
-        let result = dpkg(sys, &args, Progress::new(tell, left.len()));
+        let result = dpkg(sys, &args, Progress::new(tell, Some(left.len())));
         let still = missing(all, sys)?;
         if still.len() >= left.len() {
             result?;
@@ -129,12 +138,16 @@ fn audit(sys: &dyn System) -> Result<String, SystemError> {
 }
 
 fn dpkg(sys: &dyn System, args: &[&str], mut progress: Progress<'_>) -> Result<(), StageError> {
-    let mut dpkg = Command::new("dpkg", &[&ANSWERS, args].concat());
-    dpkg.limit = LIMIT;
-    let result = sys.follow(&dpkg, &mut |line| progress.hear(line));
+    let result = sys.follow(&command(args), &mut |line| progress.hear(line));
     result
         .map(drop)
         .map_err(|error| trouble::of_dpkg(error, progress.error()))
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut dpkg = Command::new("sh", &[&["-c", DPKG, "dpkg"], &ANSWERS[..], args].concat());
+    dpkg.limit = LIMIT;
+    dpkg
 }
 
 /// The first few names: a report has one line.

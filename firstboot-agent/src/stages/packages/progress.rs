@@ -1,4 +1,4 @@
-//! What dpkg says of its work on `--status-fd` (dpkg(1)): where it is, for
+//! What dpkg says of its work to `--status-fd` (dpkg(1)): where it is, for
 //! people, and what went wrong.
 //!
 //! ```text
@@ -17,15 +17,15 @@ pub(super) const DEPENDENCY: &str = "dependency problem";
 /// Follows one run of dpkg.
 pub(super) struct Progress<'a> {
     tell: Tell<'a>,
-    total: usize,
+    total: Option<usize>,
     unpacked: usize,
     set_up: usize,
     error: Option<String>,
 }
 
 impl<'a> Progress<'a> {
-    /// Of a run that installs so many packages.
-    pub(super) fn new(tell: Tell<'a>, total: usize) -> Self {
+    /// Of a run that installs so many packages; none where only dpkg knows.
+    pub(super) fn new(tell: Tell<'a>, total: Option<usize>) -> Self {
         Self {
             tell,
             total,
@@ -81,9 +81,10 @@ impl<'a> Progress<'a> {
     }
 
     fn say(&self, doing: &str, number: usize, name: &str) {
-        // Also those that an earlier run left.
-        let total = self.total.max(number);
-        (self.tell)(&format!("{doing} {number}/{total} {name}"));
+        (self.tell)(&match self.total {
+            Some(total) => format!("{doing} {number}/{total} {name}"),
+            None => format!("{doing} {name}"),
+        });
     }
 }
 
@@ -98,7 +99,7 @@ mod tests {
     fn dpkgs_lines_are_understood() {
         let told = RefCell::new(Vec::new());
         let tell = |words: &str| told.borrow_mut().push(words.to_string());
-        let mut progress = Progress::new(&tell, 2);
+        let mut progress = Progress::new(&tell, Some(2));
         for line in [
             "Selecting previously unselected package rpcbind.",
             "processing: install: rpcbind",
@@ -127,10 +128,10 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_run_left_is_counted_too() {
+    fn what_an_earlier_run_left_is_not_counted() {
         let told = RefCell::new(String::new());
         let tell = |words: &str| *told.borrow_mut() = words.into();
-        Progress::new(&tell, 0).hear("processing: configure: a");
-        assert_eq!(told.take(), "setting up 1/1 a");
+        Progress::new(&tell, None).hear("processing: configure: a");
+        assert_eq!(told.take(), "setting up a");
     }
 }

@@ -6,7 +6,7 @@ use crate::system::SystemError;
 
 /// From the failed call, and the error dpkg named while it worked.
 pub(super) fn of_dpkg(error: SystemError, named: Option<String>) -> StageError {
-    let SystemError::Program { command, problem } = &error else {
+    let SystemError::Program { problem, .. } = &error else {
         return error.into();
     };
     let said = [named.as_deref().unwrap_or_default(), problem].join("\n");
@@ -22,10 +22,11 @@ pub(super) fn of_dpkg(error: SystemError, named: Option<String>) -> StageError {
              when that is done, there is nothing to do"
         ));
     }
-    // The short form: the command holds the path of every file.
-    let what = named
-        .clone()
-        .unwrap_or_else(|| format!("{}: {problem}", command.program));
+    // Without the command, which holds the path of every file.
+    let what = match &named {
+        Some(named) => format!("{named} (dpkg: {problem})"),
+        None => format!("dpkg: {problem}"),
+    };
     if is_said("No space left on device") {
         return StageError::Retry(format!(
             "the disk is full ({what}): make room on it, and this goes on by itself; for the next \
@@ -47,7 +48,7 @@ pub(super) fn of_dpkg(error: SystemError, named: Option<String>) -> StageError {
         }
     }
     StageError::Retry(format!(
-        "{what} (what was done before is in /var/log/dpkg.log)"
+        "{what}; what was done before is in /var/log/dpkg.log"
     ))
 }
 
