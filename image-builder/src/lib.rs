@@ -16,6 +16,7 @@ pub mod plan;
 pub mod progress;
 pub mod qemu;
 pub mod rootfs;
+pub mod signature;
 pub mod sink;
 pub mod source;
 pub mod view;

@@ -1,5 +1,5 @@
 //! Rooms on small images made here, judged by the tools everybody uses:
-//! e2fsck, debugfs, fsck.vfat, mtools, sgdisk.
+//! e2fsck, debugfs, fsck.vfat, mtools, sgdisk, gpg.
 
 mod boot;
 mod cache;
@@ -7,5 +7,6 @@ mod compose;
 mod fixture;
 mod inspect;
 mod root;
+mod signature;
 mod source;
 mod unpack;

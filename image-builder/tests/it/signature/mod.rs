@@ -1,0 +1,3 @@
+//! Signatures and checksums that foreign tools made.
+
+mod sums;
