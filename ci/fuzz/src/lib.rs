@@ -1,8 +1,9 @@
 //! What the fuzz targets share: seeds that `ci/fuzz/seeds` made, damaged
-//! copies of them, and a base in memory.
+//! copies of them, a base in memory, and a text with its signers.
 
 pub mod damage;
 pub mod overlay;
+pub mod signed;
 pub mod walk;
 
 use std::fs::File;
