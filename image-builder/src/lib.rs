@@ -6,6 +6,7 @@ pub mod cli;
 pub mod cmd;
 pub mod compose;
 pub mod config;
+pub mod fetch;
 pub mod identity;
 pub mod ids;
 pub mod inspect;

@@ -1,0 +1,10 @@
+//! Downloads from servers that cut, stall, lie and redirect, all of them here.
+
+mod child;
+mod faults;
+mod lab;
+mod reach;
+mod resume;
+mod server;
+mod several;
+mod tls;
