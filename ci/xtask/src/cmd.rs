@@ -59,6 +59,11 @@ impl Cmd {
         self
     }
 
+    pub(crate) fn in_folder(mut self, folder: &Path) -> Cmd {
+        self.command.current_dir(folder);
+        self
+    }
+
     /// The file the program reads as its standard input.
     pub(crate) fn input(mut self, path: &Path) -> Result<Cmd> {
         self.command

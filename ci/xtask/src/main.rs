@@ -3,7 +3,9 @@
 
 mod base;
 mod bench;
+mod cache;
 mod cmd;
+mod repo;
 mod steps;
 
 use std::process::ExitCode;
@@ -18,6 +20,8 @@ enum Chore {
     /// The part of `base` that needs root, in namespaces of its own; `base` calls it.
     #[command(hide = true)]
     BaseTree(base::tree::Request),
+    /// Makes a small signed repository of real Debian arm64 packages, and the full index beside it.
+    Repo(repo::Request),
     /// Holds `imgbuild build` against standard tools on the same disk, and writes out/bench.tsv.
     Bench(bench::Request),
 }
@@ -26,6 +30,7 @@ fn main() -> ExitCode {
     let done = match Chore::parse() {
         Chore::Base(request) => base::make(&request),
         Chore::BaseTree(request) => base::tree::build(&request),
+        Chore::Repo(request) => repo::make(&request),
         Chore::Bench(request) => bench::run(&request),
     };
     match done {

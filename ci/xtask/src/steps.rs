@@ -5,17 +5,22 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// A clock that two processes of one chore can share.
 #[derive(Clone, Copy)]
 pub(crate) struct Steps {
+    chore: &'static str,
     started: Duration,
 }
 
 impl Steps {
-    pub(crate) fn start() -> Steps {
-        Steps { started: now() }
+    pub(crate) fn start(chore: &'static str) -> Steps {
+        Steps {
+            chore,
+            started: now(),
+        }
     }
 
     /// Goes on with the clock of the process that called us.
-    pub(crate) fn since(millis: u64) -> Steps {
+    pub(crate) fn since(chore: &'static str, millis: u64) -> Steps {
         Steps {
+            chore,
             started: Duration::from_millis(millis),
         }
     }
@@ -27,7 +32,7 @@ impl Steps {
 
     pub(crate) fn say(self, what: impl std::fmt::Display) {
         let elapsed = now().saturating_sub(self.started).as_secs_f32();
-        eprintln!("base: {elapsed:6.1} s  {what}");
+        eprintln!("{}: {elapsed:6.1} s  {what}", self.chore);
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn build_tree_as_root(suite: Suite, room: &Path, steps: Steps) -> Res
 }
 
 /// The machine's own Debian sources with the release replaced, for apt. None when it has no Debian source, as on Ubuntu.
-pub(super) fn debian_sources(suite: Suite) -> Result<Vec<String>> {
+pub(crate) fn debian_sources(suite: Suite) -> Result<Vec<String>> {
     let here = Cmd::new("apt-get")
         .args([
             "indextargets",

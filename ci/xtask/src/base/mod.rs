@@ -5,10 +5,9 @@
 //! kernel, no firmware, and stand-ins for Raspberry Pi's own units (`stock/`).
 //! The shape is that of the public pi-gen sources; each room names its part.
 
-mod cache;
 mod image;
 mod lend;
-mod machine;
+pub(crate) mod machine;
 mod packages;
 mod shape;
 mod stock;
@@ -19,8 +18,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
+use crate::cache::{self, Entry};
 use crate::steps::Steps;
-use cache::Entry;
 
 /// The time of everything in the image: 2026-09-15 00:00 UTC, the date of the release whose shape this is.
 const EPOCH: u64 = 1_789_430_400;
@@ -64,12 +63,16 @@ impl Suite {
 
 /// The recipe: packages to a root tree (as root), tree to an image (as anyone), image into the cache, link to it.
 pub(crate) fn make(request: &Request) -> Result<()> {
-    let steps = Steps::start();
-    let out = request
-        .out
-        .clone()
-        .unwrap_or_else(|| cache::default_link(request.suite));
-    let entry = Entry::of(request.suite)?;
+    let steps = Steps::start("base");
+    let out = request.out.clone().unwrap_or_else(|| {
+        cache::out(&format!(
+            "base/debian-{}-arm64.img",
+            request.suite.codename()
+        ))
+    });
+    let recipe = [request.suite.codename()].into_iter();
+    let recipe = recipe.chain(RECIPE.iter().copied()).chain(stock::texts());
+    let entry = Entry::of("base", recipe, image::NAME)?;
     if !entry.is_ready() {
         let room = entry.begin(steps)?;
         machine::build_tree_as_root(request.suite, room.dir(), steps)?;

@@ -28,7 +28,7 @@ pub(crate) struct Request {
 }
 
 pub(crate) fn build(request: &Request) -> Result<()> {
-    let steps = Steps::since(request.started);
+    let steps = Steps::since("base", request.started);
     if !Cmd::new("findmnt")
         .args(["--noheadings", "--output", "PROPAGATION", "/"])
         .read()?

@@ -1,4 +1,4 @@
-//! Finished images, kept outside the work tree by the hash of the recipe that made them.
+//! What chores made, kept outside the work tree by the hash of the recipe that made it.
 
 use std::fs::{self, File, Permissions, TryLockError};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -7,39 +7,42 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
-use super::{RECIPE, Suite, image, stock};
 use crate::steps::Steps;
 
-/// The place of one recipe's image.
-pub(super) struct Entry {
+/// The place of what one recipe makes.
+pub(crate) struct Entry {
     dir: PathBuf,
+    /// The file or folder in it that is kept.
+    kept: &'static str,
 }
 
-/// A folder beside the entry in which the image is made. Only `finish` makes it the entry; otherwise it goes away.
-pub(super) struct Room {
+/// A folder beside the entry in which it is made. Only `finish` makes it the entry; otherwise it goes away.
+pub(crate) struct Room {
     dir: PathBuf,
     entry: PathBuf,
+    kept: &'static str,
     /// Held until the room is gone: two builds at once would do the same work twice.
     _lock: File,
 }
 
-pub(super) fn default_link(suite: Suite) -> PathBuf {
+/// A place below `out` of this repository.
+pub(crate) fn out(path: &str) -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .nth(2)
         .unwrap_or(Path::new("."));
-    workspace.join(format!("out/base/debian-{}-arm64.img", suite.codename()))
+    workspace.join("out").join(path)
 }
 
 impl Entry {
-    pub(super) fn of(suite: Suite) -> Result<Entry> {
+    /// Of this kind, made by these texts.
+    pub(crate) fn of<'a>(
+        kind: &str,
+        recipe: impl IntoIterator<Item = &'a str>,
+        kept: &'static str,
+    ) -> Result<Entry> {
         let mut hash = Sha256::new();
-        for text in [suite.codename()]
-            .iter()
-            .chain(RECIPE)
-            .copied()
-            .chain(stock::texts())
-        {
+        for text in recipe {
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text);
         }
@@ -50,16 +53,17 @@ impl Entry {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         Ok(Entry {
-            dir: root()?.join("base").join(name),
+            dir: root()?.join(kind).join(name),
+            kept,
         })
     }
 
-    pub(super) fn is_ready(&self) -> bool {
-        self.dir.join(image::NAME).exists()
+    pub(crate) fn is_ready(&self) -> bool {
+        self.dir.join(self.kept).exists()
     }
 
     /// Waits until no other build runs, clears what cut ones left, and opens a room for a new one.
-    pub(super) fn begin(&self, steps: Steps) -> Result<Room> {
+    pub(crate) fn begin(&self, steps: Steps) -> Result<Room> {
         let all = self
             .dir
             .parent()
@@ -71,11 +75,10 @@ impl Entry {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                steps.say("waiting for another build of the base image to end");
-                lock.lock()
-                    .context("waiting for the lock of the base cache")?;
+                steps.say("waiting for another build of the same to end");
+                lock.lock().context("waiting for the lock of the cache")?;
             }
-            Err(TryLockError::Error(e)) => return Err(e).context("locking the base cache"),
+            Err(TryLockError::Error(e)) => return Err(e).context("locking the cache"),
         }
         for left in fs::read_dir(all)?.collect::<Result<Vec<_>, _>>()? {
             if left.file_name().to_string_lossy().ends_with(".partial") {
@@ -88,12 +91,13 @@ impl Entry {
         Ok(Room {
             dir,
             entry: self.dir.clone(),
+            kept: self.kept,
             _lock: lock,
         })
     }
 
-    /// Makes `out` a link to the image. A link, because the image is 1 GiB and nobody is to write to it.
-    pub(super) fn link_at(&self, out: &Path) -> Result<()> {
+    /// Makes `out` a link to what is kept. A link, because it is large and nobody is to write to it.
+    pub(crate) fn link_at(&self, out: &Path) -> Result<()> {
         if fs::symlink_metadata(out).is_ok_and(|found| !found.is_symlink()) {
             bail!(
                 "{} is in the way: it is not a link this command made; move it away or give another --out",
@@ -106,30 +110,32 @@ impl Entry {
             .unwrap_or(Path::new("."));
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         let fresh = out.with_extension(format!("{}.new", std::process::id()));
-        symlink(self.dir.join(image::NAME), &fresh)
+        symlink(self.dir.join(self.kept), &fresh)
             .with_context(|| format!("making the link {}", fresh.display()))?;
         fs::rename(&fresh, out).with_context(|| format!("moving the link to {}", out.display()))
     }
 }
 
 impl Room {
-    pub(super) fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Keeps the image alone, read-only, under its final name.
-    pub(super) fn finish(self) -> Result<()> {
+    /// Keeps what is to be kept alone, a file read-only, under its final name.
+    pub(crate) fn finish(self) -> Result<()> {
         for made in fs::read_dir(&self.dir)?.collect::<Result<Vec<_>, _>>()? {
-            if made.file_name() == image::NAME {
-                fs::set_permissions(made.path(), Permissions::from_mode(0o444))?;
-            } else if made.file_type()?.is_dir() {
-                fs::remove_dir_all(made.path())?;
-            } else {
-                fs::remove_file(made.path())?;
+            let is_dir = made.file_type()?.is_dir();
+            match (made.file_name() == self.kept, is_dir) {
+                (true, true) => {}
+                (true, false) => {
+                    fs::set_permissions(made.path(), Permissions::from_mode(0o444))?;
+                }
+                (false, true) => fs::remove_dir_all(made.path())?,
+                (false, false) => fs::remove_file(made.path())?,
             }
         }
         fs::rename(&self.dir, &self.entry)
-            .with_context(|| format!("moving the image to {}", self.entry.display()))
+            .with_context(|| format!("moving what was made to {}", self.entry.display()))
     }
 }
 
@@ -138,7 +144,7 @@ impl Drop for Room {
         if self.dir.exists()
             && let Err(e) = fs::remove_dir_all(&self.dir)
         {
-            eprintln!("base: could not remove {}: {e}", self.dir.display());
+            eprintln!("could not remove {}: {e}", self.dir.display());
         }
     }
 }
