@@ -7,6 +7,7 @@ pub mod cmd;
 pub mod compose;
 pub mod config;
 pub mod fetch;
+pub mod debian;
 pub mod identity;
 pub mod ids;
 pub mod inspect;

@@ -28,6 +28,7 @@ mod written;
 pub use cluster::{ClusterFile, NodeEntry};
 pub use files::{Disk, Files};
 pub use load::{default_profiles_dir, load, load_from, parse_cluster, parse_profile};
+pub(crate) use nearest::nearest;
 pub use problem::{Problem, Problems};
 pub use schema::{SchemaKind, schema};
 pub use workspace::{UnknownNode, Workspace};

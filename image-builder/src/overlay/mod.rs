@@ -28,7 +28,7 @@ mod units;
 mod users;
 
 #[cfg(test)]
-mod memory;
+pub(crate) mod memory;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +37,7 @@ use std::fmt;
 
 pub use content::Content;
 pub use render::{Rendered, Request, render};
+pub(crate) use text::hex;
 
 /// Which file system a change belongs to. Paths in the boot file system are
 /// given without its mount point: `/config.txt`.
