@@ -2,6 +2,7 @@
 //! copies of them, a base in memory, and a text with its signers.
 
 pub mod damage;
+pub mod debian;
 pub mod overlay;
 pub mod signed;
 pub mod walk;

@@ -16,6 +16,8 @@ pub(super) struct Field<'a> {
     name: &'a str,
     /// Everything behind the colon, with the lines that continue it.
     raw: &'a str,
+    /// Where that is in the text.
+    start: usize,
     /// Counted from 1.
     pub(super) line: usize,
 }
@@ -113,9 +115,7 @@ impl<'a> Reader<'a> {
                 let field = fields.last_mut().ok_or_else(|| {
                     malformed("it starts with a blank, but there is no field it could continue")
                 })?;
-                // Both lie in the text: from where the value starts to here.
-                let from = field.raw.as_ptr() as usize - self.text.as_ptr() as usize;
-                field.raw = &self.text[from..end];
+                field.raw = &self.text[field.start..end];
                 continue;
             }
             let (name, _) = line
@@ -127,6 +127,7 @@ impl<'a> Reader<'a> {
             fields.push(Field {
                 name,
                 raw: &line[name.len() + 1..],
+                start: start + name.len() + 1,
                 line: self.line,
             });
         }

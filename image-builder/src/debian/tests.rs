@@ -252,7 +252,7 @@ fn what_cannot_be_is_explained() {
             "a 1; Depends: b\nb 1; Depends: c (>= 2)\nc 1",
             "a",
             &[
-                "  a 1 is to be there\n  a 1 needs b, for which there is b 1\n  b 1 needs c (>= 2), which no source has; there is c 1",
+                "  a 1 is asked for\n  a 1 needs b, for which there is b 1\n  b 1 needs c (>= 2), which no source has; there is c 1",
             ],
         ),
         (
@@ -261,7 +261,7 @@ fn what_cannot_be_is_explained() {
             "c 1; Provides: daemon; Conflicts: daemon",
             "c",
             &[
-                "c 1 is to be there",
+                "c 1 is asked for",
                 "cannot stand beside",
                 "t 1 (installed)",
                 "(Conflicts: daemon)",

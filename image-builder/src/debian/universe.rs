@@ -216,6 +216,7 @@ impl<'a> Universe<'a> {
                 });
             }
         }
+        // `Replaces` says only whose files win; it keeps nothing apart.
         for (field, text) in [("Conflicts", package.conflicts), ("Breaks", package.breaks)] {
             for relation in parse(package, field, text)?.into_iter().flatten() {
                 needs.conflicts.push(Conflict {

@@ -77,7 +77,9 @@ fn reason(
         _ => None,
     };
     match (edge, named(from), named(to)) {
-        (ConflictEdge::Requires(_), None, Some(to)) => Some(format!("{to} is to be there")),
+        (ConflictEdge::Requires(_), None, Some(name)) => {
+            is_new(conflict, rules, to).then(|| format!("{name} is asked for"))
+        }
         (ConflictEdge::Requires(what), Some(from), Some(to)) => {
             let what = rules.text_of(*what);
             Some(format!("{from} needs {what}, for which there is {to}"))
@@ -113,6 +115,14 @@ fn reason(
         }
         _ => None,
     }
+}
+
+/// Whether the image has no version of it: of what it has, one stays anyway.
+fn is_new(conflict: &ConflictGraph, rules: &Rules<'_>, node: NodeIndex) -> bool {
+    let ConflictNode::Solvable(id) = conflict.graph[node] else {
+        return false;
+    };
+    rules.universe.installed_beside(number(id)).is_none()
 }
 
 /// What there is of the package a dependency names, in other versions.
