@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use node_config::Package;
 use uuid::Uuid;
 
 use crate::compose::{Recipe, compose};
 use crate::identity::{self, HostKeys};
 use crate::ids::NodeIds;
+use crate::lock::{self, Lock};
 use crate::overlay::{self, Part, Request};
 use crate::plan::NodePlan;
 use crate::progress::Progress;
@@ -36,9 +36,8 @@ pub struct Job<'a> {
     pub base: Option<&'a Path>,
     /// The first-boot agent for the node.
     pub agent: &'a Path,
-    /// The packages the agent installs, in that order; their files are among the
-    /// plan's.
-    pub packages: &'a [Package],
+    /// What is locked of what the plan asks for.
+    pub lock: &'a Lock,
     /// The cache.
     pub cache: &'a Cache,
     /// Where the image goes.
@@ -76,6 +75,7 @@ pub fn build(job: Job<'_>, progress: &mut dyn Progress) -> anyhow::Result<Built>
     let ids = NodeIds::derive(job.plan.cluster.id, &job.plan.node.name);
     let keys = HostKeys::load_or_create(job.secrets, &job.plan.node.name)?;
 
+    let payload = lock::payload(job.lock, job.plan, &base.digest, job.cache, progress)?;
     let epoch = job.epoch.unwrap_or_else(|| base.superblock.written());
     let view = ImageView::open(base.boot.clone(), base.root.clone())?;
     let request = Request {
@@ -84,7 +84,7 @@ pub fn build(job: Job<'_>, progress: &mut dyn Progress) -> anyhow::Result<Built>
         keys: &keys,
         agent: &agent,
         agent_unit: AGENT_UNIT,
-        packages: job.packages,
+        payload: &payload,
         base_digest: &base.digest,
         epoch,
     };

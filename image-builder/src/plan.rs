@@ -25,6 +25,8 @@ pub struct NodePlan {
     pub users: Vec<User>,
     /// Language, time zone and keyboard.
     pub locale: Locale,
+    /// Its Kubernetes, if it has one.
+    pub k3s: Option<K3s>,
     /// The node itself.
     pub node: Node,
     /// The kind of node.
@@ -87,6 +89,26 @@ pub struct Locale {
     pub keyboard: String,
 }
 
+/// The cluster's Kubernetes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct K3s {
+    /// A release's tag, `v1.35.7+k3s1`.
+    pub version: String,
+    /// Bake in the images of its own containers.
+    pub airgap: bool,
+}
+
+/// How downloads reach this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Certificates to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Beginnings of URLs, and what stands in for them.
+    pub mirrors: Vec<(String, String)>,
+    /// Where OpenPGP keys are asked for, a fingerprint at the end.
+    pub keyservers: Vec<String>,
+}
+
 /// The node itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
@@ -139,6 +161,10 @@ pub struct Profile {
     pub machine_id: MachineId,
     /// Cap of the persistent journal.
     pub journal_max: Size,
+    /// Debian packages by name, sorted; what they need is found by the lock.
+    pub packages: Vec<String>,
+    /// Downloads beyond the base.
+    pub artifacts: Vec<Artifact>,
     /// Files beyond the overlay's own.
     pub files: Vec<ExtraFile>,
     /// Units enabled beyond the overlay's own, full names (`foo.service`).
@@ -156,6 +182,17 @@ pub struct BaseRef {
     /// sha256 of that file as it lies, 64 lower-case hex digits. Without it the
     /// image is used as found and the build says so.
     pub sha256: Option<String>,
+    /// Who must have signed it, if anybody: only for a download.
+    pub signer: Option<Signer>,
+}
+
+/// Who must have signed a download.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signer {
+    /// The OpenPGP key's fingerprint, upper-case hex digits.
+    pub fingerprint: String,
+    /// A file with the key; without it a key server is asked.
+    pub key: Option<PathBuf>,
 }
 
 /// Where a base image comes from.
@@ -261,6 +298,19 @@ pub enum MachineId {
     Derived,
     /// An empty file: systemd makes a random one at the first boot.
     FirstBoot,
+}
+
+/// A download a profile adds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// Where it is published.
+    pub url: String,
+    /// Its sha256, 64 lower-case hex digits.
+    pub sha256: String,
+    /// Absolute path on the node, on the root file system.
+    pub path: String,
+    /// Permission bits, `0o755`.
+    pub mode: u16,
 }
 
 /// A file a profile adds.

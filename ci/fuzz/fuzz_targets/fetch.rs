@@ -48,9 +48,9 @@ fn url(text: &str) {
     for text in [
         text.to_owned(),
         format!("https://me:{SECRET}@{text}"),
+        format!("https://me:{SECRET}?{SECRET}@{text}"),
         format!("https://{name}:{SECRET}@host/"),
         format!("https://host/{text}?{SECRET}"),
-        format!("{name}:{SECRET}@host"),
     ] {
         let shown = match Address::parse(&text, &[]) {
             Ok(address) => match address.redirected(&text) {

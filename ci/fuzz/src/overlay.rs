@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 use imgbuild::config;
 use imgbuild::identity::HostKeys;
 use imgbuild::ids::NodeIds;
-use imgbuild::overlay::{BaseView, Change, Kind, Overlay, Part, Request, render};
+use imgbuild::overlay::{BaseView, Change, Kind, Overlay, Part, Payload, Request, render};
 use imgbuild::plan::NodePlan;
 
 use memory::MemoryBase;
@@ -68,7 +68,7 @@ fn request(plan: &NodePlan) -> Request<'_> {
         keys: &KEYS,
         agent: &Arc::from(&b"\x7fELF"[..]),
         agent_unit: "[Install]\nWantedBy=multi-user.target\n",
-        packages: &[],
+        payload: &Payload::default(),
         base_digest: "5c9c",
         epoch: 1_760_000_000,
     }

@@ -8,6 +8,7 @@ use super::Global;
 use super::terminal::{Terminal, print_text};
 use crate::build::{self, Job};
 use crate::config::Workspace;
+use crate::lock::{self, Lock};
 use crate::plan::Size;
 
 /// Arguments of `imgbuild build`.
@@ -62,6 +63,7 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
         .iter()
         .map(|node| workspace.plan(node))
         .collect::<Result<Vec<_>, _>>()?;
+    let lock = Lock::load(&lock::path(workspace.cluster_dir()))?.unwrap_or_default();
     let mut terminal = Terminal::new()?;
     for plan in &plans {
         let output = args
@@ -73,8 +75,7 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
             secrets: &secrets(&workspace),
             base: args.base.as_deref(),
             agent: &agent(args.agent.as_deref())?,
-            // No profile asks for packages yet.
-            packages: &[],
+            lock: &lock,
             cache: &global.cache()?,
             output: &output,
             replace: args.force,

@@ -6,15 +6,20 @@ use std::process::ExitCode;
 use crate::cmd::CmdError;
 use crate::compose::FitError;
 use crate::config::{Problems, UnknownNode};
+use crate::fetch::FetchError;
 use crate::inspect::LookError;
+use crate::lock::{LockError, Missing};
 use crate::overlay::path::LinkLoop;
 use crate::progress::Interrupted;
 use crate::rootfs::PathError;
+use crate::signature::openpgp::{KeyringError, SignatureError};
+use crate::signature::sums::SumsError;
 use crate::sink::SinkError;
 use crate::source::BaseError;
 use crate::view::Unreadable;
 
 use super::cache::Damaged;
+use super::lock::OutOfDate;
 use super::r#try::NotUp;
 
 /// Shown under `--help`; the README repeats it.
@@ -28,6 +33,7 @@ Exit codes:
   5    a program is missing; the message says how to install it
   6    the output cannot be written: it exists, there is no room, no permission
   7    the node that was tried did not come up
+  8    something cannot be downloaded, or is not what it should be
   130  interrupted";
 
 /// What the shell expects of a program that Ctrl-C ended: 128 + SIGINT.
@@ -64,10 +70,7 @@ fn meaning(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     let is = |known: bool, code: u8| known.then_some(code);
     is(cause.is::<Interrupted>(), INTERRUPTED)
-        .or(is(
-            cause.is::<Problems>() || cause.is::<UnknownNode>() || cause.is::<FitError>(),
-            3,
-        ))
+        .or(is(is_about_configuration(cause), 3))
         .or(is(is_about_an_image(cause), 4))
         .or(is(
             matches!(cause.downcast_ref(), Some(CmdError::Missing { .. })),
@@ -75,6 +78,26 @@ fn meaning(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         ))
         .or(is(cause.is::<SinkError>(), 6))
         .or(is(cause.is::<NotUp>(), 7))
+        .or(is(is_about_a_download(cause), 8))
+}
+
+fn is_about_configuration(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.is::<Problems>()
+        || cause.is::<UnknownNode>()
+        || cause.is::<FitError>()
+        || cause.is::<LockError>()
+        || cause.is::<OutOfDate>()
+        || matches!(cause.downcast_ref(), Some(Missing::Lock(_)))
+}
+
+fn is_about_a_download(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let fetch = cause.downcast_ref::<FetchError>();
+    // Stopped by the user: the next link says so.
+    fetch.is_some_and(|error| !matches!(error, FetchError::Stopped(_)))
+        || cause.is::<SignatureError>()
+        || cause.is::<KeyringError>()
+        || cause.is::<SumsError>()
+        || cause.is::<Missing>()
 }
 
 fn is_about_an_image(cause: &(dyn std::error::Error + 'static)) -> bool {

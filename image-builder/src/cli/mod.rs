@@ -5,7 +5,10 @@ mod build;
 mod cache;
 mod check;
 mod exit;
+mod fetch;
 mod inspect;
+mod lock;
+mod network;
 mod schema;
 mod terminal;
 mod r#try;
@@ -53,6 +56,10 @@ enum Command {
     Check(check::Args),
     /// Print the JSON schema of a configuration file, for editors.
     Schema(schema::Args),
+    /// Resolve what the cluster and its profiles ask for, and write the lock.
+    Lock(lock::Args),
+    /// Bring everything that is locked into the cache.
+    Fetch(fetch::Args),
     /// Compose a node's image.
     Build(build::Args),
     /// Boot a scratch copy of an image in QEMU and follow its first boot.
@@ -69,6 +76,8 @@ pub fn run(cli: Cli) -> ExitCode {
     let result = match &cli.command {
         Command::Check(args) => check::run(global, args),
         Command::Schema(args) => schema::run(args),
+        Command::Lock(args) => lock::run(global, args),
+        Command::Fetch(args) => fetch::run(global, args),
         Command::Build(args) => build::run(global, args),
         Command::Try(args) => r#try::run(global, args),
         Command::Cache(args) => cache::run(global, args),

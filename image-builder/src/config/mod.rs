@@ -9,6 +9,7 @@
 mod check;
 mod cluster;
 mod document;
+pub(crate) mod download;
 mod field;
 mod files;
 mod load;

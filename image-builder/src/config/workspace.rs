@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::cluster::{ClusterFile, NodeEntry};
 use super::nearest::nearest;
 use super::problem::{Problem, listed, quoted};
-use crate::plan::{Cluster, NodePlan, Profile};
+use crate::plan::{Cluster, K3s, NodePlan, Profile, Source};
 
 /// A cluster whose every file was read and found right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +45,8 @@ impl Workspace {
                 network,
                 users,
                 locale,
+                k3s,
+                source: _,
                 nodes: _,
             } = self.cluster.clone();
             Some(NodePlan {
@@ -52,6 +54,7 @@ impl Workspace {
                 network,
                 users,
                 locale,
+                k3s,
                 node: node.clone(),
                 profile: self.profiles.get(profile)?.clone(),
             })
@@ -73,6 +76,21 @@ impl Workspace {
     /// The cluster's name and id.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster.cluster
+    }
+
+    /// The profiles that nodes name, in the order of their names.
+    pub fn profiles(&self) -> impl Iterator<Item = &Profile> {
+        self.profiles.values()
+    }
+
+    /// The cluster's Kubernetes, if it has one.
+    pub fn k3s(&self) -> Option<&K3s> {
+        self.cluster.k3s.as_ref()
+    }
+
+    /// How downloads reach this machine.
+    pub fn source(&self) -> &Source {
+        &self.cluster.source
     }
 
     /// The directory of the cluster file, which also holds its secrets.

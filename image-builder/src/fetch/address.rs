@@ -163,16 +163,16 @@ fn without_query(url: &str) -> String {
 }
 
 /// A text that is no good URL, without what may be secret in it: its `@` may be
-/// anywhere.
+/// anywhere, also behind a `?` that should have been `%3F`.
 fn without_login(text: &str) -> String {
-    let text = match text.split_once(['?', '#']) {
-        Some((text, _)) => format!("{text}?…"),
-        None => text.into(),
+    let (before, rest) = match text.rsplit_once('@') {
+        Some((before, rest)) => (before.split_once("//"), rest),
+        None => (None, text),
     };
-    match (text.split_once("//"), text.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}//{rest}"),
-        (None, Some((_, rest))) => rest.into(),
-        (_, None) => text,
+    let scheme = before.map_or(String::new(), |(scheme, _)| format!("{scheme}//"));
+    match rest.split_once(['?', '#']) {
+        Some((rest, _)) => format!("{scheme}{rest}?…"),
+        None => scheme + rest,
     }
 }
 
@@ -194,6 +194,7 @@ mod tests {
             "ftp://u:hunter2@host/a",
             "u:hunter2@host/a",
             "https://u:p/hunter2@host/a",
+            "https://u:hunter2?hunter2@host/a",
         ] {
             let shown = match Address::parse(text, &[]) {
                 Ok(address) => format!("{address} {address:?}"),

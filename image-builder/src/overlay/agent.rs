@@ -49,7 +49,7 @@ pub(super) fn add_node_config(overlay: &mut Overlay, request: &Request<'_>, imag
             ntp: plan.network.ntp.clone(),
         },
         host_keys: host_keys.into(),
-        packages: request.packages.to_vec(),
+        packages: request.payload.packages.clone(),
     };
     overlay.file(Part::Root, paths::NODE_CONFIG, 0o644, config.render());
 }

@@ -1,5 +1,6 @@
 //! What a file of the overlay holds.
 
+use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
@@ -58,6 +59,13 @@ impl Content {
             Content::Inline(bytes) => Some(bytes),
             Content::Stored { .. } => None,
         }
+    }
+}
+
+// It may be a private key.
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.len())
     }
 }
 

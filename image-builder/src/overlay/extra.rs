@@ -10,7 +10,7 @@ use crate::plan::{ExtraFile, NodePlan};
 
 use super::accounts::Account;
 use super::path::{self, Last};
-use super::{BaseView, Change, Overlay, Owner, Part, homes, is_normal, units};
+use super::{BaseView, Change, Content, Overlay, Owner, Part, homes, is_normal, units};
 
 /// Adds the files, and the directories they need in a home of `people`.
 pub(super) fn add_files(
@@ -26,48 +26,64 @@ pub(super) fn add_files(
         content,
     } in &plan.profile.files
     {
-        ensure!(
-            is_normal(path),
-            "{path:?} is not an absolute path without `.` and `..`"
-        );
-        let (part, inner) = place(path);
-        ensure!(inner != "/", "{path} is a directory, not a file");
-        let real = match part {
-            Part::Boot => inner.to_owned(),
-            Part::Root => behind_links(base, path)?,
+        let owner = Owner {
+            uid: *uid,
+            gid: *gid,
         };
-        if part == Part::Root && paths::in_boot(&real).is_some() {
-            // It would lie under the mount point, where nobody ever sees it.
-            bail!(
-                "{path} is {real} on the node, for one of its directories is a link; write {real}, \
-                 which goes to the boot partition"
-            );
-        }
-        if let Some(taken) = conflict(overlay, part, &real) {
-            bail!("{path} collides with what the image itself has at {taken}");
-        }
-        // Not for everyone to read, so it may hold a password: never shown.
-        let secret = mode & 0o004 == 0;
-        ensure!(
-            !(secret && part == Part::Boot),
-            "{path} cannot be kept from other users (mode {mode:04o}): the boot partition is FAT, \
-             which has no modes; use 0644, or a path elsewhere"
-        );
-        let change = Change::File {
-            mode: *mode,
-            owner: Owner {
-                uid: *uid,
-                gid: *gid,
-            },
-            content: Arc::clone(content).into(),
-            secret,
-        };
-        if part == Part::Root {
+        let content = Arc::clone(content).into();
+        let real = add_file(overlay, base, path, *mode, owner, content)?;
+        if let Some(real) = real {
             homes::add_dirs(overlay, people, base, &real)?;
         }
-        overlay.set(part, inner, change);
     }
     Ok(())
+}
+
+/// Adds one file that others ask for, by its path on the running node; its real
+/// path if that is on the root file system.
+pub(super) fn add_file(
+    overlay: &mut Overlay,
+    base: &dyn BaseView,
+    path: &str,
+    mode: u16,
+    owner: Owner,
+    content: Content,
+) -> Result<Option<String>> {
+    ensure!(
+        is_normal(path),
+        "{path:?} is not an absolute path without `.` and `..`"
+    );
+    let (part, inner) = place(path);
+    ensure!(inner != "/", "{path} is a directory, not a file");
+    let real = match part {
+        Part::Boot => inner.to_owned(),
+        Part::Root => behind_links(base, path)?,
+    };
+    if part == Part::Root && paths::in_boot(&real).is_some() {
+        // It would lie under the mount point, where nobody ever sees it.
+        bail!(
+            "{path} is {real} on the node, for one of its directories is a link; write {real}, \
+             which goes to the boot partition"
+        );
+    }
+    if let Some(taken) = conflict(overlay, part, &real) {
+        bail!("{path} collides with what the image itself has at {taken}");
+    }
+    // Not for everyone to read, so it may hold a password: never shown.
+    let secret = mode & 0o004 == 0;
+    ensure!(
+        !(secret && part == Part::Boot),
+        "{path} cannot be kept from other users (mode {mode:04o}): the boot partition is FAT, \
+         which has no modes; use 0644, or a path elsewhere"
+    );
+    let change = Change::File {
+        mode,
+        owner,
+        content,
+        secret,
+    };
+    overlay.set(part, inner, change);
+    Ok((part == Part::Root).then_some(real))
 }
 
 /// Enables and masks the units.

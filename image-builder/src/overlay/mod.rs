@@ -16,8 +16,9 @@ mod locale;
 mod look;
 mod mounts;
 mod network;
-pub(crate) mod path;
 mod packages;
+pub(crate) mod path;
+mod payload;
 mod render;
 mod ssh;
 mod stock;
@@ -36,6 +37,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use content::Content;
+pub use payload::{Payload, PayloadFile};
 pub use render::{Rendered, Request, render};
 pub(crate) use text::hex;
 

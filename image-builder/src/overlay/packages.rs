@@ -32,16 +32,16 @@ const TRANSPORT_FIRST: &str =
 
 /// Adds it. `node.toml` lists the packages: that is the agent's room.
 pub(super) fn add(overlay: &mut Overlay, request: &Request<'_>, base: &dyn BaseView) -> Result<()> {
-    for package in request.packages {
+    for package in &request.payload.packages {
         package.check()?;
         if let Some(why) = refusal(&package.name, &package.version) {
             bail!("{why}");
         }
     }
-    if !request.packages.is_empty() {
+    if !request.payload.packages.is_empty() {
         overlay.dir(Part::Root, paths::PACKAGES_DIR, 0o700, Owner::ROOT);
     }
-    if has_initiator(request.packages, base)? {
+    if has_initiator(&request.payload.packages, base)? {
         add_initiator(overlay, request, base).context("setting up iSCSI")?;
     }
     Ok(())

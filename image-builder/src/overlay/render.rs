@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use node_config::Package;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -12,8 +11,8 @@ use crate::ids::NodeIds;
 use crate::plan::{Disk, Extent, NodePlan};
 
 use super::{
-    BaseView, Change, Overlay, Part, agent, cmdline, extra, firmware, locale, manifest, mounts,
-    network, packages, ssh, stock, system, text, users,
+    BaseView, Change, Overlay, Part, Payload, agent, cmdline, extra, firmware, locale, manifest,
+    mounts, network, packages, payload, ssh, stock, system, text, users,
 };
 
 /// Everything an overlay is made from, the base aside.
@@ -29,9 +28,8 @@ pub struct Request<'a> {
     pub agent: &'a Arc<[u8]>,
     /// The agent's systemd unit.
     pub agent_unit: &'a str,
-    /// The packages that the agent installs, in that order. Their files are added
-    /// to [`node_config::paths::PACKAGES_DIR`] by whoever has them.
-    pub packages: &'a [Package],
+    /// What it carries of others.
+    pub payload: &'a Payload,
     /// sha256 of the base image, in hex.
     pub base_digest: &'a str,
     /// The time of every change, in seconds since 1970.
@@ -69,6 +67,7 @@ pub fn render(request: &Request<'_>, base: &dyn BaseView) -> Result<Rendered> {
     stock::switch_off(overlay, base).context("switching the stock first boot off")?;
     agent::add(overlay, request, base).context("adding the first-boot agent")?;
     packages::add(overlay, request, base).context("preparing for the packages")?;
+    payload::add(overlay, request, base).context("adding what is downloaded")?;
 
     // These documents carry the image id, and the id names them too: it is
     // taken with nil in its own place.

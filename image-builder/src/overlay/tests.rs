@@ -54,7 +54,10 @@ fn rendered_of(
         keys,
         agent: &Arc::from(&b"\x7fELF"[..]),
         agent_unit: AGENT_UNIT,
-        packages,
+        payload: &Payload {
+            packages: packages.to_vec(),
+            ..Payload::default()
+        },
         base_digest,
         epoch,
     };

@@ -31,8 +31,8 @@ use unpack::UnpackError;
 pub enum BaseError {
     /// A download that is not here.
     #[error(
-        "it is not on this machine; download {url} and pass it with `--base FILE`, \
-         or copy it to {cached}"
+        "it is not on this machine; run `imgbuild fetch`, or download {url} and \
+         pass it with `--base FILE` or copy it to {cached}"
     )]
     NotHere {
         /// Where it is published.

@@ -83,6 +83,7 @@ fn open(image: &Path, cache: &Cache) -> anyhow::Result<Base> {
     let base = BaseRef {
         location: BaseLocation::File(image.into()),
         sha256: None,
+        signer: None,
     };
     source::open(&base, None, cache, &mut Silent)
 }

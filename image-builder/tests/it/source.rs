@@ -25,6 +25,7 @@ fn open_pinned(image: &Path, sha256: Option<&str>) -> anyhow::Result<Base> {
     let base = BaseRef {
         location: BaseLocation::File(image.into()),
         sha256: sha256.map(str::to_owned),
+        signer: None,
     };
     source::open(&base, None, &Cache::new(dir.path()), &mut Silent)
 }
@@ -123,6 +124,7 @@ fn a_missing_download_says_what_to_do() {
     let base = BaseRef {
         location: BaseLocation::Url(url.into()),
         sha256: Some("ab".repeat(32)),
+        signer: None,
     };
     let error =
         source::open(&base, None, &Cache::new(dir.path()), &mut Silent).expect_err("not here");

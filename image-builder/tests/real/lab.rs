@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use imgbuild::config::{self, Workspace};
 use imgbuild::identity::HostKeys;
 use imgbuild::ids::NodeIds;
-use imgbuild::overlay::{self, Overlay, Request};
+use imgbuild::overlay::{self, Overlay, Payload, Request};
 use imgbuild::progress::Silent;
 use imgbuild::source::{self, Cache};
 use imgbuild::view::ImageView;
@@ -92,6 +92,7 @@ Match Address 192.168.4.0/24
 /// A folder with everything a build needs.
 pub(crate) struct Lab {
     pub(crate) dir: tempfile::TempDir,
+    pub(crate) base: PathBuf,
     pub(crate) cache: PathBuf,
     pub(crate) agent: PathBuf,
 }
@@ -127,6 +128,7 @@ impl Lab {
         let agent = fs::canonicalize(agent).expect("agent");
         Some(Self {
             dir,
+            base,
             cache: scratch.join("cache"),
             agent,
         })
@@ -183,7 +185,7 @@ impl Lab {
             keys: &keys,
             agent: &fs::read(&self.agent).expect("agent").into(),
             agent_unit: &fs::read_to_string(unit).expect("unit"),
-            packages: &[],
+            payload: &Payload::default(),
             base_digest: &base.digest,
             epoch: base.superblock.written(),
         };

@@ -22,7 +22,7 @@ const OWN: [&str; 2] = [
 const OPEN: [&str; 2] = ["kubelet.kubernetes.io", "node.kubernetes.io"];
 
 pub(crate) fn check(
-    labels: &written::Labels,
+    labels: &written::Named,
     check: &mut Checker,
 ) -> Option<BTreeMap<String, String>> {
     let mut checked = Some(BTreeMap::new());

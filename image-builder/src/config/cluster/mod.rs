@@ -1,9 +1,11 @@
 //! `cluster.toml` as it may be: checked as far as it goes without profiles.
 
+mod k3s;
 mod labels;
 mod locale;
 mod network;
 mod nodes;
+mod source;
 mod users;
 
 use uuid::Uuid;
@@ -29,6 +31,10 @@ pub struct ClusterFile {
     pub users: Vec<plan::User>,
     /// Language, time zone and keyboard.
     pub locale: plan::Locale,
+    /// Its Kubernetes, if it has one.
+    pub k3s: Option<plan::K3s>,
+    /// How downloads reach this machine.
+    pub source: plan::Source,
     /// The nodes, in the file's order.
     pub nodes: Vec<NodeEntry>,
 }
@@ -52,6 +58,14 @@ pub(crate) fn check(
         .locale
         .get()
         .and_then(|locale| locale::check(locale, check));
+    let k3s = match file.k3s.get() {
+        None if file.k3s.is_absent() => Some(None),
+        written => written.and_then(|k3s| k3s::check(k3s, check)).map(Some),
+    };
+    let source = file
+        .source
+        .get()
+        .and_then(|source| source::check(source, check, files));
     let users = users::check(&file.users, check, files);
     let nodes = nodes::check(&file.nodes, lan, check);
     Some(ClusterFile {
@@ -59,6 +73,8 @@ pub(crate) fn check(
         network: network?,
         users: users?,
         locale: locale?,
+        k3s: k3s?,
+        source: source?,
         nodes: nodes?,
     })
 }

@@ -1,30 +1,43 @@
 //! `[base]`: what the image starts from.
 
 use crate::config::check::Checker;
+use crate::config::download::{digest, url};
 use crate::config::field::Field;
 use crate::config::files::{Files, resolve};
 use crate::config::problem::{Wrong, quoted};
 use crate::config::written;
-use crate::plan::{BaseLocation, BaseRef};
+use crate::plan::{BaseLocation, BaseRef, Signer};
 
 pub(crate) fn check(
     base: &Field<written::Base>,
     check: &mut Checker,
     files: &dyn Files,
 ) -> Option<BaseRef> {
-    let written::Base { url, file, sha256 } = base.get()?;
-    let digest = check.optional(sha256, |digest| self::digest(digest));
-    let location = match (url.is_absent(), file.is_absent()) {
+    let written::Base {
+        url: address,
+        file,
+        sha256,
+        signer,
+        signer_key,
+    } = base.get()?;
+    let digest = check.optional(sha256, |text| digest(text));
+    let signer = self::signer(signer, signer_key, check, files);
+    if signer.as_ref().is_some_and(Option::is_some) && address.is_absent() {
+        let message = "only a download is signed";
+        let hint = "leave `signer` out for a base that is a `file`";
+        check.misplaced(&base.span(), Wrong::new(message, hint));
+    }
+    let location = match (address.is_absent(), file.is_absent()) {
         (false, true) => {
             if sha256.is_absent() {
                 let hint = "add the sha256 that the publisher names beside the download";
                 check.misplaced(
-                    &url.span(),
+                    &address.span(),
                     Wrong::new("a download without `sha256` cannot be trusted", hint),
                 );
             }
             check
-                .value(url, |url| self::url(url))
+                .value(address, |text| url(text))
                 .map(BaseLocation::Url)
         }
         (true, false) => {
@@ -44,42 +57,45 @@ pub(crate) fn check(
     Some(BaseRef {
         location: location?,
         sha256: digest?,
+        signer: signer?,
     })
 }
 
-fn digest(text: &str) -> Result<String, Wrong> {
-    if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Ok(text.to_ascii_lowercase());
+/// Who must have signed the download, if anybody.
+fn signer(
+    signer: &Field<String>,
+    key: &Field<String>,
+    check: &mut Checker,
+    files: &dyn Files,
+) -> Option<Option<Signer>> {
+    let fingerprint = check.optional(signer, |text| fingerprint(text))?;
+    let key_file = check.optional(key, |file| self::file(file))?;
+    match (fingerprint, key_file) {
+        (Some(fingerprint), key_file) => Some(Some(Signer {
+            fingerprint,
+            key: key_file.map(|file| resolve(files, check.path(), &file)),
+        })),
+        (None, None) => Some(None),
+        (None, Some(_)) => {
+            let message = "a key without `signer` says nothing";
+            let hint = "add its fingerprint as `signer`; `gpg --show-keys FILE` prints it";
+            check.misplaced(&key.span(), Wrong::new(message, hint));
+            None
+        }
     }
-    let message = format!("{} is not a sha256", quoted(text));
-    Err(Wrong::new(
-        message,
-        "write the 64 hex digits that `sha256sum` prints",
-    ))
 }
 
-fn url(text: &str) -> Result<String, Wrong> {
-    let rest = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"));
-    let host = rest
-        .and_then(|rest| rest.split('/').next())
-        .unwrap_or_default();
-    if host.contains('@') {
-        let hint = "leave them out: this file and the cache show the URL";
-        return Err(Wrong::new("this URL holds a user name or password", hint));
+/// As RFC 9580, section 5.5.4, has them: 20 bytes for keys of version 4, 32 for
+/// those of version 6. `gpg` prints them with spaces.
+fn fingerprint(text: &str) -> Result<String, Wrong> {
+    let digits: String = text.split_whitespace().collect();
+    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_hex && matches!(digits.len(), 40 | 64) {
+        return Ok(digits.to_ascii_uppercase());
     }
-    let is_plain = text
-        .bytes()
-        .all(|byte| byte.is_ascii_graphic() && byte != b'#');
-    if host.is_empty() || !is_plain {
-        let message = format!("{} is not a web address", quoted(text));
-        return Err(Wrong::new(
-            message,
-            "write https://, the host and the path of the image",
-        ));
-    }
-    Ok(text.to_owned())
+    let message = format!("{} is not the fingerprint of a key", quoted(text));
+    let hint = "write all 40 or 64 hex digits; a short key id can be forged";
+    Err(Wrong::new(message, hint))
 }
 
 fn file(text: &str) -> Result<String, Wrong> {
@@ -101,30 +117,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls() {
-        for good in ["https://example.org/a.img.xz", "http://nas:8080/a.img"] {
-            assert_eq!(url(good).as_deref(), Ok(good));
-        }
-        for bad in [
-            "",
-            "a.img",
-            "ftp://a/b",
-            "https://",
-            "https:///a",
-            "https://a b/c",
-            "https://a/#b",
-        ] {
-            assert!(url(bad).is_err(), "{bad}");
-        }
-        let secret = url("https://me:hunter2@example.org/a").expect_err("a password");
-        assert!(!secret.message.contains("hunter2"));
-    }
-
-    #[test]
-    fn digests_are_lower_case() {
-        assert_eq!(digest(&"AB".repeat(32)), Ok("ab".repeat(32)));
-        for bad in [&"a".repeat(63), &"g".repeat(64), ""] {
-            assert!(digest(bad).is_err());
+    fn fingerprints() {
+        let printed = "F4AA DD86 C468 7D69 AE04  543E 796C 114A D12B 2292";
+        let plain = "F4AADD86C4687D69AE04543E796C114AD12B2292";
+        assert_eq!(fingerprint(printed).as_deref(), Ok(plain));
+        assert_eq!(fingerprint(&plain.to_lowercase()).as_deref(), Ok(plain));
+        for bad in ["", "796C114AD12B2292", "0xD12B2292", &"G".repeat(40)] {
+            assert!(fingerprint(bad).is_err(), "{bad}");
         }
     }
 }

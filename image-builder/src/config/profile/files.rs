@@ -14,18 +14,21 @@ use crate::plan::ExtraFile;
 /// Configuration, not payload: the contents of all files are held in memory.
 const LIMIT: u64 = 16 << 20;
 
+/// The paths that files have so far, and where they stand.
+pub(crate) type Taken = BTreeMap<String, Span>;
+
 pub(crate) fn check(
     files: &Field<Vec<Field<written::ExtraFile>>>,
+    taken: &mut Taken,
     check: &mut Checker,
     disk: &dyn Files,
 ) -> Option<Vec<ExtraFile>> {
     files.get()?;
-    let mut seen = BTreeMap::new();
     all(files.items().iter().map(|item| {
         let file = item.get()?;
         let path = check.value(&file.path, |text| path(text));
         if let Some(path) = &path {
-            clash(path, &file.path.span(), &mut seen, check);
+            clash(path, &file.path.span(), taken, check);
         }
         let on_fat = path.as_deref().is_some_and(is_on_fat);
         let mode = permission(&file.mode, 0o644, on_fat, mode, check);
@@ -41,7 +44,7 @@ pub(crate) fn check(
 }
 
 /// Reports a path that is another file's, or that another's lies below or above.
-fn clash(path: &str, span: &Span, seen: &mut BTreeMap<String, Span>, check: &mut Checker) {
+pub(crate) fn clash(path: &str, span: &Span, seen: &mut Taken, check: &mut Checker) {
     let key = folded(path);
     let other = seen
         .keys()
@@ -80,7 +83,7 @@ fn permission<T>(
     })
 }
 
-fn mode(text: &str) -> Result<u16, Wrong> {
+pub(crate) fn mode(text: &str) -> Result<u16, Wrong> {
     let is_octal = text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
     let bits = u16::from_str_radix(text, 8).ok();
     let Some(bits) = bits.filter(|_| is_octal && (3..=4).contains(&text.len())) else {

@@ -1,10 +1,12 @@
 //! `profiles/*.toml` as it may be.
 
+mod artifacts;
 mod base;
 mod boot;
 mod disk;
 mod files;
 mod firmware;
+mod packages;
 mod path;
 mod units;
 
@@ -36,7 +38,10 @@ pub(crate) fn check(
         .journal
         .get()
         .and_then(|journal| check.value(&journal.max, |max| size(max)));
-    let extra = files::check(&file.files, check, files);
+    let mut taken = files::Taken::default();
+    let artifacts = artifacts::check(&file.artifacts, &mut taken, check);
+    let extra = files::check(&file.files, &mut taken, check, files);
+    let packages = packages::check(&file.packages, check);
     let units = file
         .units
         .get()
@@ -54,6 +59,8 @@ pub(crate) fn check(
         wifi_country: wifi_country?,
         machine_id,
         journal_max: journal_max?,
+        packages: packages?,
+        artifacts: artifacts?,
         files: extra?,
         enable_units,
         mask_units,

@@ -53,7 +53,7 @@ c/cluster.toml:25:11: the address 192.168.4.11 is taken already, at line 18, col
 c/cluster.toml:26:8: `role` is an integer, not a string; write role = \"server\"
 c/cluster.toml:28:19: \"-\" is not the value of a Kubernetes label; write letters, digits and inner `-`, `_` or `.`, at most 63
 c/keys/admin.pub:3:1: this ssh-ed25519 key is damaged or cut short; copy the whole line of the .pub file again
-profiles/pi5.toml:1:1: there is no [base]; add a table [base] with some of `file`, `sha256` and `url`
+profiles/pi5.toml:1:1: there is no [base]; add a table [base] with some of `file`, `sha256`, `signer`, `signer_key` and `url`
 profiles/pi5.toml:2:14: `machine_id` cannot be \"none\"; write \"derived\" or \"first-boot\"");
 }
 

@@ -23,6 +23,12 @@ pub(crate) struct ClusterFile {
     /// Language, time zone and keyboard of every node.
     #[serde(default = "Field::<Locale>::of_default")]
     pub(crate) locale: Field<Locale>,
+    /// The Kubernetes of the cluster; without it the nodes are plain Linux.
+    #[serde(default)]
+    pub(crate) k3s: Field<K3s>,
+    /// How downloads reach this machine.
+    #[serde(default = "Field::<Source>::of_default")]
+    pub(crate) source: Field<Source>,
     /// The accounts on every node; at least one.
     pub(crate) users: Field<Vec<Field<User>>>,
     /// The nodes; at least one with the role `server`.
@@ -99,6 +105,65 @@ impl Default for Locale {
     }
 }
 
+/// The Kubernetes of the cluster, the same on every node.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct K3s {
+    /// Release. The default is of the newest minor version that Longhorn is
+    /// tested with.
+    #[schemars(example = &"v1.35.7+k3s1")]
+    pub(crate) version: Field<String>,
+    /// Bake the images of K3s' own containers in too: a few hundred MiB more,
+    /// and a node that starts without the internet.
+    #[schemars(example = true)]
+    pub(crate) airgap: Field<bool>,
+}
+
+impl Default for K3s {
+    fn default() -> Self {
+        Self {
+            version: Field::of("v1.35.7+k3s1".to_owned()),
+            airgap: Field::of(false),
+        }
+    }
+}
+
+/// How downloads reach this machine. Proxies come from the environment, as for
+/// other programs (`https_proxy`, `no_proxy`).
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct Source {
+    /// Certificates to trust beside the system's, as PEM, relative to the
+    /// cluster file: for a network with a CA of its own.
+    #[serde(skip_serializing_if = "Field::is_absent")]
+    #[schemars(example = &"keys/home-ca.pem")]
+    pub(crate) ca_file: Field<String>,
+    /// Beginnings of URLs, and what to use instead. Digests and signatures are
+    /// those of the original. None by default.
+    #[schemars(with = "BTreeMap<String, String>", example = mirror())]
+    pub(crate) mirror: Named,
+    /// Where OpenPGP keys are asked for, the fingerprint at the end. Their
+    /// answers are not trusted: a key counts by its fingerprint.
+    #[schemars(example = one("https://keys.openpgp.org/vks/v1/by-fingerprint/"))]
+    pub(crate) keyservers: Texts,
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        let keyservers = [
+            "https://keys.openpgp.org/vks/v1/by-fingerprint/",
+            "https://keyserver.ubuntu.com/pks/lookup?op=get&options=mr&search=0x",
+        ];
+        Self {
+            ca_file: Field::default(),
+            mirror: Field::of_default(),
+            keyservers: Field::of(keyservers.map(|url| Field::of(url.to_owned())).into()),
+        }
+    }
+}
+
 /// An account on every node, reached by SSH key only. The first takes over
 /// uid 1000 from the base's own user.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -148,16 +213,16 @@ pub(crate) struct Node {
     #[schemars(example = &"dc:a6:32:01:02:03")]
     pub(crate) mac: Field<String>,
     /// Kubernetes labels, set when the node first joins.
-    #[serde(default = "Labels::of_default")]
+    #[serde(default = "Named::of_default")]
     #[schemars(
         with = "BTreeMap<String, String>",
         example = label()
     )]
-    pub(crate) labels: Labels,
+    pub(crate) labels: Named,
 }
 
-/// Labels, and where their names stand.
-pub(crate) type Labels = Field<BTreeMap<toml::Spanned<String>, Field<String>>>;
+/// Texts by names that the user chooses, and where those stand.
+pub(crate) type Named = Field<BTreeMap<toml::Spanned<String>, Field<String>>>;
 
 /// What a node does in K3s.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
@@ -171,6 +236,13 @@ pub(crate) enum Role {
 
 fn label() -> BTreeMap<&'static str, &'static str> {
     BTreeMap::from([("disk", "nvme")])
+}
+
+fn mirror() -> BTreeMap<&'static str, &'static str> {
+    BTreeMap::from([(
+        "https://downloads.raspberrypi.com/",
+        "https://nas.home.arpa/raspberrypi/",
+    )])
 }
 
 fn yes() -> Field<bool> {

@@ -6,9 +6,11 @@
 mod cluster;
 mod profile;
 
-pub(crate) use cluster::{Cluster, ClusterFile, Labels, Locale, Network, Node, Role, User};
+pub(crate) use cluster::{
+    Cluster, ClusterFile, K3s, Locale, Named, Network, Node, Role, Source, User,
+};
 pub(crate) use profile::{
-    Base, Disk, ExtraFile, Firmware, MachineId, NvmePower, PageSize, ProfileFile, Units,
+    Artifact, Base, Disk, ExtraFile, Firmware, MachineId, NvmePower, PageSize, ProfileFile, Units,
 };
 
 /// A list of one, for the schema's examples: schemars reads calls, not lists.

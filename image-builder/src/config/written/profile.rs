@@ -33,6 +33,15 @@ pub(crate) struct ProfileFile {
     /// The system's log.
     #[serde(default = "Field::<Journal>::of_default")]
     pub(crate) journal: Field<Journal>,
+    /// Debian packages to add, with all they need. They are taken from the base's
+    /// own apt sources, locked, baked in, and installed at the first boot
+    /// without a network.
+    #[serde(default = "Texts::of_default")]
+    #[schemars(example = one("open-iscsi"))]
+    pub(crate) packages: Texts,
+    /// Downloads to add.
+    #[serde(default = "Field::<Vec<Field<Artifact>>>::of_default")]
+    pub(crate) artifacts: Field<Vec<Field<Artifact>>>,
     /// Files to add.
     #[serde(default = "Field::<Vec<Field<ExtraFile>>>::of_default")]
     pub(crate) files: Field<Vec<Field<ExtraFile>>>,
@@ -49,7 +58,8 @@ pub(crate) struct Base {
     #[serde(default)]
     #[schemars(example = &"https://example.org/raspios-lite.img.xz")]
     pub(crate) url: Field<String>,
-    /// Or a file on this machine, relative to the profile: raw, .xz, .zst or .gz.
+    /// Or a file on this machine, relative to the profile: raw, .xz, .zst, .gz
+    /// or .zip.
     #[serde(default)]
     #[schemars(example = &"../out/base/debian-trixie-arm64.img")]
     pub(crate) file: Field<String>,
@@ -58,6 +68,35 @@ pub(crate) struct Base {
     #[serde(default)]
     #[schemars(example = &"cdf4f3bfac35ae947b46e4e767f935453810549779ac3290e05a6754aee627e5")]
     pub(crate) sha256: Field<String>,
+    /// Fingerprint of the OpenPGP key that must have signed the download: 40 or
+    /// 64 hex digits. `imgbuild lock` then checks the `.sig` beside it.
+    #[serde(default)]
+    #[schemars(example = &"F4AADD86C4687D69AE04543E796C114AD12B2292")]
+    pub(crate) signer: Field<String>,
+    /// File with that key, relative to the profile. Left out, a key server is
+    /// asked: whoever hands the key over, its fingerprint must be `signer`.
+    #[serde(default)]
+    #[schemars(example = &"keys/raspberrypi.asc")]
+    pub(crate) signer_key: Field<String>,
+}
+
+/// A download to add as a file.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct Artifact {
+    /// Where it is published.
+    #[schemars(example = &"https://example.org/tool-arm64")]
+    pub(crate) url: Field<String>,
+    /// Its sha256: 64 hex digits.
+    #[schemars(example = &"cdf4f3bfac35ae947b46e4e767f935453810549779ac3290e05a6754aee627e5")]
+    pub(crate) sha256: Field<String>,
+    /// Absolute path on the node; not on the boot partition.
+    #[schemars(example = &"/usr/local/bin/tool")]
+    pub(crate) path: Field<String>,
+    /// Permissions, in octal; `0755` if left out: most downloads are programs.
+    #[serde(default)]
+    #[schemars(example = &"0755")]
+    pub(crate) mode: Field<String>,
 }
 
 /// Sizes of the partitions: a number with `MiB`, `GiB` or `TiB`, or `rest` for

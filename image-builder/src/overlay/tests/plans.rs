@@ -38,6 +38,7 @@ pub(in crate::overlay) fn plan() -> NodePlan {
             timezone: "Etc/UTC".into(),
             keyboard: "us".into(),
         },
+        k3s: None,
         node: Node {
             name: "pi-1".into(),
             address,
@@ -50,6 +51,7 @@ pub(in crate::overlay) fn plan() -> NodePlan {
             base: BaseRef {
                 location: BaseLocation::File("base.img".into()),
                 sha256: None,
+                signer: None,
             },
             disk: Disk {
                 root: Extent::Rest,
@@ -68,6 +70,8 @@ pub(in crate::overlay) fn plan() -> NodePlan {
             wifi_country: None,
             machine_id: MachineId::Derived,
             journal_max: Size::mib(200),
+            packages: vec![],
+            artifacts: vec![],
             files: vec![],
             enable_units: vec![],
             mask_units: vec![],

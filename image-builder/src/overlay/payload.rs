@@ -1,0 +1,50 @@
+//! What an image carries of others: K3s, downloads, packages. Files of the
+//! cache, placed by reference.
+
+use anyhow::Result;
+use node_config::Package;
+
+use super::render::Request;
+use super::{BaseView, Content, Overlay, Owner, Part, extra};
+
+/// K3s is its own client under other names, as its installer sets it up.
+const K3S_LINKS: [&str; 3] = ["crictl", "ctr", "kubectl"];
+
+/// Files for the root, and what the agent is told of them.
+#[derive(Debug, Clone, Default)]
+pub struct Payload {
+    /// In no order.
+    pub files: Vec<PayloadFile>,
+    /// The packages that the agent installs, in that order; their files are
+    /// among `files`, in [`node_config::paths::PACKAGES_DIR`].
+    pub packages: Vec<Package>,
+}
+
+/// One file, root's.
+#[derive(Debug, Clone)]
+pub struct PayloadFile {
+    /// Absolute path on the root file system.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u16,
+    /// What it holds.
+    pub content: Content,
+}
+
+/// Adds the files.
+pub(super) fn add(overlay: &mut Overlay, request: &Request<'_>, base: &dyn BaseView) -> Result<()> {
+    for PayloadFile {
+        path,
+        mode,
+        content,
+    } in &request.payload.files
+    {
+        extra::add_file(overlay, base, path, *mode, Owner::ROOT, content.clone())?;
+    }
+    if request.plan.k3s.is_some() {
+        for name in K3S_LINKS {
+            overlay.link(Part::Root, &format!("/usr/local/bin/{name}"), "k3s");
+        }
+    }
+    Ok(())
+}
