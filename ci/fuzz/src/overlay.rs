@@ -13,7 +13,9 @@ use std::sync::{Arc, LazyLock};
 use imgbuild::config;
 use imgbuild::identity::HostKeys;
 use imgbuild::ids::NodeIds;
-use imgbuild::overlay::{BaseView, Change, Kind, Overlay, Part, Payload, Request, render};
+use imgbuild::overlay::{
+    BaseView, Change, Kind, Overlay, Part, Payload, Request, links, render,
+};
 use imgbuild::plan::NodePlan;
 
 use memory::MemoryBase;

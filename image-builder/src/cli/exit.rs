@@ -9,7 +9,7 @@ use crate::config::{Problems, UnknownNode};
 use crate::fetch::FetchError;
 use crate::inspect::LookError;
 use crate::lock::{LockError, Missing};
-use crate::overlay::path::LinkLoop;
+use crate::overlay::links::LinkLoop;
 use crate::progress::Interrupted;
 use crate::rootfs::PathError;
 use crate::signature::openpgp::{KeyringError, SignatureError};
@@ -130,7 +130,7 @@ mod tests {
     use anyhow::anyhow;
 
     use super::*;
-    use crate::overlay::path::{Last, follow};
+    use crate::overlay::links::{Last, follow};
     use crate::sink::SinkError;
 
     #[test]

@@ -9,7 +9,7 @@ use node_config::paths;
 use crate::plan::{ExtraFile, NodePlan};
 
 use super::accounts::Account;
-use super::path::{self, Last};
+use super::links::{self, Last};
 use super::{BaseView, Change, Content, Overlay, Owner, Part, homes, is_normal, units};
 
 /// Adds the files, and the directories they need in a home of `people`.
@@ -116,7 +116,7 @@ fn place(path: &str) -> (Part, &str) {
 /// directories are followed; the file itself replaces a link. Raspberry Pi OS
 /// has `/boot/overlays -> firmware/overlays`.
 fn behind_links(base: &dyn BaseView, path: &str) -> Result<String> {
-    path::follow(path, Last::Kept, |path| base.link(path))
+    links::follow(path, Last::Kept, |path| base.link(path))
 }
 
 /// A change that the file would replace, or that it would be inside of. FAT

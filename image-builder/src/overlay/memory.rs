@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 
-use super::path::{self, Last};
+use super::links::{self, Last};
 use super::{BaseView, Change, Kind, Overlay, Part};
 
 /// A base made of what it is told to hold. Parents come with their children.
@@ -96,7 +96,7 @@ impl MemoryBase {
 
     /// The path with the links in it followed.
     fn resolve(&self, part: Part, path: &str, last: Last) -> Result<String> {
-        path::follow(path, last, |path| {
+        links::follow(path, last, |path| {
             Ok(match self.entries.get(&(part, path.to_owned())) {
                 Some(Entry::Symlink(target)) => Some(target.clone()),
                 _ => None,

@@ -2,6 +2,7 @@
 //! boot and the root file system. Pure: rendered from a plan and a view of the
 //! base, compared and tested as text, applied by `bootfs` and `rootfs`.
 
+pub mod links;
 pub mod manifest;
 
 mod accounts;
@@ -17,7 +18,6 @@ mod look;
 mod mounts;
 mod network;
 mod packages;
-pub(crate) mod path;
 mod payload;
 mod render;
 mod ssh;

@@ -6,7 +6,7 @@ use ext4_view::{Ext4, Ext4Error, FileType, Metadata};
 
 use crate::io::ReadAt;
 use crate::overlay::Kind;
-use crate::overlay::path::{self, Last};
+use crate::overlay::links::{self, Last};
 
 /// The longest target of a link, in bytes: a path the kernel takes (`PATH_MAX`).
 const MAX_TARGET: u64 = 4096;
@@ -141,7 +141,7 @@ impl RootView {
     /// Where a path leads, without a link in it, and what is there.
     fn find(&self, path: &str, last: Last) -> anyhow::Result<Option<(String, Metadata)>> {
         let mut missing = false;
-        let real = path::follow(path, last, |path| match self.metadata(path)? {
+        let real = links::follow(path, last, |path| match self.metadata(path)? {
             Some(metadata) if metadata.is_symlink() => self.target(path, &metadata).map(Some),
             found => {
                 missing |= found.is_none();

@@ -1,18 +1,18 @@
-//! Paths of a system, and the symbolic links in them.
+//! The symbolic links in paths of a system.
 
 use anyhow::{Result, ensure};
 
 /// A path that a base leads in a circle, or wants to.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} has too many links in it")]
-pub(crate) struct LinkLoop(String);
+pub struct LinkLoop(String);
 
 /// As many as the kernel follows (path_resolution(7)).
 const MOST_LINKS: u32 = 40;
 
 /// Whether a link that a path ends in is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Last {
+pub enum Last {
     /// It is: what it leads to is meant.
     Followed,
     /// It is not: the link itself is meant.
@@ -26,7 +26,7 @@ pub(crate) enum Last {
 /// # Errors
 /// [`LinkLoop`] when there are more links than the kernel follows; and when
 /// `target` fails.
-pub(crate) fn follow(
+pub fn follow(
     path: &str,
     last: Last,
     mut target: impl FnMut(&str) -> Result<Option<String>>,
