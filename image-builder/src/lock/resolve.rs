@@ -140,9 +140,11 @@ impl Job<'_> {
         digest: &Vouched,
         anew: bool,
     ) -> Option<Download> {
-        let mut known = known.iter().filter(|_| !anew);
+        if anew {
+            return None;
+        }
         let same = |old: &&Download| old.url == url && old.sha256 == digest.sha256;
-        known.find(same).cloned()
+        known.iter().find(same).cloned()
     }
 
     fn base_image(
@@ -256,11 +258,13 @@ impl Job<'_> {
     fn k3s(&self, k3s: &K3s, progress: &mut dyn Progress) -> anyhow::Result<Vec<Download>> {
         let files = k3s_files(k3s);
         let old = |(url, ..): &(String, String, u16)| {
-            let mut known = self.old.k3s.iter().filter(|_| !self.update.k3s);
+            let mut known = self.old.k3s.iter();
             known.find(|old| old.url == *url).cloned()
         };
         // All or nothing: binary and images are of one release.
-        if let Some(kept) = files.iter().map(old).collect() {
+        if let Some(kept) = files.iter().map(old).collect()
+            && !self.update.k3s
+        {
             return Ok(kept);
         }
         let by = k3s_url(k3s, K3S_SUMS);
@@ -286,8 +290,9 @@ impl Job<'_> {
     ) -> anyhow::Result<PackageSet> {
         let base = source::open(&profile.base, self.base, self.cache, progress)?;
         let wanted = &profile.packages;
-        let mut known = self.old.packages.iter().filter(|_| !self.update.packages);
-        if let Some(kept) = known.find(|set| set.base == base.digest && set.wanted == *wanted) {
+        if let Some(kept) = self.old.packages(&base.digest, wanted)
+            && !self.update.packages
+        {
             return Ok(kept.clone());
         }
         progress.step("resolving packages", None);

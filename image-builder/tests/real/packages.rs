@@ -185,7 +185,8 @@ fn describe(path: &Path) -> Deb {
         name: name.into(),
         version: version.into(),
         architecture: architecture.into(),
-        url: format!("file://{}", path.display()),
+        // A file's name may hold an escaped epoch, and the escape means itself.
+        url: format!("file://{}", path.display()).replace('%', "%25"),
         size: content.len() as u64,
         sha256: Content::from(content).sha256(),
     }

@@ -239,7 +239,9 @@ impl Default for Journal {
     }
 }
 
-/// A file to add: exactly one of `content` and `source`.
+/// A file to add: exactly one of `content` and `source`. Directories that are
+/// missing in a user's home become the user's, elsewhere root's. Settings for
+/// sshd cannot allow passwords, not even in a `Match` block.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(crate) struct ExtraFile {
