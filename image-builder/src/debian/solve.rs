@@ -28,7 +28,7 @@ pub(super) struct Solution {
 /// # Errors
 /// Why there is no solution, in words.
 pub(super) fn solve(universe: &Universe<'_>, wanted: &[usize]) -> anyhow::Result<Solution> {
-    let rules = Rules::new(universe);
+    let rules = Rules::new(universe, certain(universe, wanted));
     let mut requirements = Vec::new();
     for &package in wanted {
         let text = universe.package(package).name.to_owned();
@@ -65,6 +65,26 @@ pub(super) fn solve(universe: &Universe<'_>, wanted: &[usize]) -> anyhow::Result
     added.sort_unstable();
     notes.extend(upgrades(universe, &added));
     Ok(Solution { added, notes })
+}
+
+/// What comes with `wanted` whatever is chosen: dependencies that leave no
+/// choice, and theirs. Of alternatives it is as good as installed.
+fn certain(universe: &Universe<'_>, wanted: &[usize]) -> Vec<usize> {
+    let mut certain = wanted.to_vec();
+    let mut at = 0;
+    while let Some(&id) = certain.get(at) {
+        at += 1;
+        // What cannot be read is found again, and said, by the solver.
+        let groups = universe.needs(id).map(|needs| needs.groups);
+        for group in groups.unwrap_or_default() {
+            if let [only] = group.satisfiers[..]
+                && !certain.contains(&only)
+            {
+                certain.push(only);
+            }
+        }
+    }
+    certain
 }
 
 /// Dependencies of an installed package that the image does not satisfy: they
@@ -118,6 +138,7 @@ fn upgrades(universe: &Universe<'_>, added: &[usize]) -> Vec<String> {
 /// Debian's rules as the solver asks for them.
 struct Rules<'u> {
     universe: &'u Universe<'u>,
+    certain: Vec<usize>,
     sets: RefCell<Vec<Set>>,
     unions: RefCell<Vec<Vec<VersionSetId>>>,
     texts: RefCell<Vec<String>>,
@@ -132,9 +153,10 @@ struct Set {
 }
 
 impl<'u> Rules<'u> {
-    fn new(universe: &'u Universe<'u>) -> Self {
+    fn new(universe: &'u Universe<'u>, certain: Vec<usize>) -> Self {
         Self {
             universe,
+            certain,
             sets: RefCell::default(),
             unions: RefCell::default(),
             texts: RefCell::default(),
@@ -155,7 +177,8 @@ impl<'u> Rules<'u> {
         self.universe.slots().len()
     }
 
-    /// A group as one set for each slot, in the group's order.
+    /// A group as one set for each slot: first what is there or comes anyway,
+    /// then in the group's order.
     fn requirement(&self, group: Group) -> Requirement {
         let mut slots: Vec<(usize, Vec<usize>)> = Vec::new();
         for id in group.satisfiers {
@@ -165,6 +188,11 @@ impl<'u> Rules<'u> {
                 None => slots.push((slot, vec![id])),
             }
         }
+        slots.sort_by_key(|(_, members)| {
+            let comes =
+                |id: &usize| self.universe.package(*id).installed || self.certain.contains(id);
+            !members.iter().any(comes)
+        });
         let set = |(slot, members)| self.set(slot, members, group.text.clone());
         let sets: Vec<VersionSetId> = slots.into_iter().map(set).collect();
         match sets[..] {

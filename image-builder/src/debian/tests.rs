@@ -76,6 +76,13 @@ fn the_smallest_set_that_satisfies_debians_rules() {
             "c 1, a 1",
         ),
         (
+            "an alternative that comes anyway",
+            "",
+            "a 1; Depends: b | c\nb 1\nc 1\nd 1; Depends: e\ne 1; Depends: c",
+            "a d",
+            "c 1, a 1, e 1, d 1",
+        ),
+        (
             "the alternative there is",
             "",
             "a 1; Depends: b (>= 2) | c\nb 1\nc 1",
