@@ -20,6 +20,8 @@ use imgbuild::plan::NodePlan;
 
 use memory::MemoryBase;
 
+static AGENT: LazyLock<Arc<[u8]>> = LazyLock::new(|| Arc::from(&b"\x7fELF"[..]));
+static PAYLOAD: LazyLock<Payload> = LazyLock::new(Payload::default);
 static KEYS: LazyLock<HostKeys> = LazyLock::new(|| HostKeys::load_or_create(&crate::seed("keys"), "pi-1").expect("keys made by ci/fuzz/seeds"));
 static CASES: LazyLock<Vec<(MemoryBase, NodePlan)>> = LazyLock::new(|| fixtures::bases().into_iter().zip(plans()).collect());
 
@@ -68,9 +70,9 @@ fn request(plan: &NodePlan) -> Request<'_> {
         plan,
         ids: &IDS,
         keys: &KEYS,
-        agent: &Arc::from(&b"\x7fELF"[..]),
+        agent: &AGENT,
         agent_unit: "[Install]\nWantedBy=multi-user.target\n",
-        payload: &Payload::default(),
+        payload: &PAYLOAD,
         base_digest: "5c9c",
         epoch: 1_760_000_000,
     }

@@ -76,7 +76,7 @@ pub fn changes() -> Overlay {
         (Part::Boot, "/config.txt"),
         (Part::Boot, "/a new name.txt"),
     ] {
-        overlay.file(part, path, 0o640, [0x5a; 9000]);
+        overlay.file(part, path, 0o640, &[0x5a; 9000][..]);
     }
     overlay.file(Part::Root, "/etc/loop-a/x", 0o644, "x");
     overlay.file(Part::Root, "/etc/outside/x", 0o644, "x");

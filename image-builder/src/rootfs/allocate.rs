@@ -106,11 +106,11 @@ fn unmark(node: &mut [u8]) {
     if depth != 0 {
         return;
     }
-    for entry in 1..=usize::from(entries) {
-        let at = entry * ENTRY + 4;
-        let len = field(node, at);
+    let all = node.chunks_exact_mut(ENTRY).skip(1);
+    for entry in all.take(entries.into()) {
+        let len = field(entry, 4);
         if len > EXT_INIT_MAX_LEN {
-            node[at..at + 2].copy_from_slice(&(len - EXT_INIT_MAX_LEN).to_le_bytes());
+            entry[4..6].copy_from_slice(&(len - EXT_INIT_MAX_LEN).to_le_bytes());
         }
     }
 }

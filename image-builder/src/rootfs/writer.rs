@@ -136,7 +136,8 @@ impl RootFs {
     /// Puts a file's bytes into its blocks: whole blocks by reference, the rest
     /// of the last one as zeros.
     fn fill(&self, run: Run, content: &Blob) -> anyhow::Result<()> {
-        let left = content.len() - run.logical;
+        let left = content.len().checked_sub(run.logical);
+        let left = left.context("it was given blocks behind its end")?;
         let len = run.len.min(left);
         let whole = len / BLOCK * BLOCK;
         if whole != 0 {
