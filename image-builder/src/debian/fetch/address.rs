@@ -54,8 +54,10 @@ fn mirror_list(uri: &str) -> Option<String> {
     Some(format!("http:{}", uri.strip_prefix("mirror:")?))
 }
 
+/// With a host: the slash that a bare scheme lacks would be taken from its own.
 fn is_web(uri: &str) -> bool {
-    uri.starts_with("https://") || uri.starts_with("http://")
+    let rest = uri.strip_prefix("https://").or(uri.strip_prefix("http://"));
+    rest.is_some_and(|rest| !rest.starts_with('/') && !rest.is_empty())
 }
 
 fn with_slash(uri: &str) -> String {
