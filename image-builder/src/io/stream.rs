@@ -53,8 +53,11 @@ pub fn same(one: impl Read, other: impl Read) -> io::Result<bool> {
     }
 }
 
-/// As many bytes as there are, at most the buffer's length.
-fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+/// Fills the buffer, less only at the end.
+///
+/// # Errors
+/// What the reader says, but for interruptions by a signal.
+pub fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut len = 0;
     while len < buffer.len() {
         match reader.read(&mut buffer[len..]) {

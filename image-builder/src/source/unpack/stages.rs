@@ -2,7 +2,7 @@
 //! others end.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SendError, Sender};
@@ -13,6 +13,7 @@ use super::format::Format;
 use super::ring::{Chunk, Input, Seat};
 use super::sparse::write_sparse;
 use crate::io::Writeback;
+use crate::io::stream::fill;
 use crate::source::digest::hex;
 
 /// Why the decoder ended early.
@@ -122,18 +123,4 @@ fn read_some(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
             result => return result,
         }
     }
-}
-
-/// Fills the buffer, less only at the end.
-fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut len = 0;
-    while len < buffer.len() {
-        match reader.read(&mut buffer[len..]) {
-            Ok(0) => break,
-            Ok(more) => len += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(len)
 }
