@@ -6,6 +6,7 @@ mod bpb;
 mod check;
 mod device;
 mod entry;
+mod used;
 
 use std::io::{self, Read as _, Write as _};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use fatfs::{FatType, FileSystem, FsOptions};
 pub(crate) use bpb::looks_like_fat;
 pub use bpb::set_identity;
 pub use check::{Health, check, examine};
+pub use used::used;
 
 use crate::io::{CowRegion, ReadAt, Stream};
 use crate::overlay::{Change, Kind};

@@ -1,4 +1,5 @@
-//! From a plan to an image file: the whole build, in order.
+//! From a plan to a composed disk, and to an image file: the whole build, in
+//! order.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,16 +8,17 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use uuid::Uuid;
 
-use crate::compose::{Recipe, compose};
+use crate::compose::{Composed, Recipe, compose};
 use crate::identity::{self, HostKeys};
 use crate::ids::NodeIds;
+use crate::layout::Frame;
 use crate::lock::{self, Lock};
-use crate::overlay::{self, Part, Request};
+use crate::overlay::{self, Part, Rendered, Request};
 use crate::plan::NodePlan;
 use crate::progress::Progress;
 use crate::rootfs::grow;
 use crate::sink::{ImageFile, Written};
-use crate::source::{self, Cache};
+use crate::source::{self, Base, Cache};
 use crate::view::ImageView;
 
 /// The agent's unit, which lies with the agent's sources.
@@ -25,9 +27,9 @@ const AGENT_UNIT: &str = include_str!("../../firstboot-agent/firstboot-agent.ser
 /// ELF: 64-bit, little-endian, `EM_AARCH64` (elf(5)).
 const EM_AARCH64: u16 = 183;
 
-/// What to build, and from what.
+/// A node, and what its disk is made from.
 #[derive(Debug, Clone, Copy)]
-pub struct Job<'a> {
+pub struct Ingredients<'a> {
     /// The node.
     pub plan: &'a NodePlan,
     /// Where the cluster's secrets are kept.
@@ -40,13 +42,20 @@ pub struct Job<'a> {
     pub lock: &'a Lock,
     /// The cache.
     pub cache: &'a Cache,
+    /// The time of every change, in seconds since 1970; without it the time the
+    /// base was last written.
+    pub epoch: Option<i64>,
+}
+
+/// What to build.
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    /// The node.
+    pub node: Ingredients<'a>,
     /// Where the image goes.
     pub output: &'a Path,
     /// Replace an image that is there.
     pub replace: bool,
-    /// The time of every change, in seconds since 1970; without it the time the
-    /// base was last written.
-    pub epoch: Option<i64>,
 }
 
 /// What was built.
@@ -56,9 +65,16 @@ pub struct Built {
     pub image_id: Uuid,
     /// Its size, and what of it is data.
     pub written: Written,
-    /// `known_hosts` with the node's keys, beside the image.
+    /// How the user reaches the node.
+    pub access: Access,
+}
+
+/// How the user reaches a node: files beside its image.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// `known_hosts` with the node's keys.
     pub known_hosts: PathBuf,
-    /// A snippet for `ssh -F` or `Include`, beside the image.
+    /// A snippet for `ssh -F` or `Include`.
     pub ssh_config: PathBuf,
 }
 
@@ -69,17 +85,53 @@ pub struct Built {
 /// does not fit it, or the output cannot be written. No image is made then.
 pub fn build(job: Job<'_>, progress: &mut dyn Progress) -> anyhow::Result<Built> {
     let output = ImageFile::new(job.output, job.replace)?;
-    grow::check_tools()?;
-    let agent = read_agent(job.agent)?;
-    let base = source::open(&job.plan.profile.base, job.base, job.cache, progress)?;
-    let ids = NodeIds::derive(job.plan.cluster.id, &job.plan.node.name);
-    let keys = HostKeys::load_or_create(job.secrets, &job.plan.node.name)?;
+    let prepared = prepare(job.node, progress)?;
+    let overlay = &prepared.rendered.overlay;
+    let overlay_bytes = [Part::Boot, Part::Root].map(|part| overlay.content_bytes(part));
+    output.check_room(prepared.base.data_bytes()? + overlay_bytes.iter().sum::<u64>())?;
+    let disk = prepared.compose(None, output.dir(), progress)?;
+    // Before the image: once that is there, all is there.
+    let access = prepared.write_access(&output)?;
+    let written = output.write(&disk, progress)?;
+    Ok(Built {
+        image_id: prepared.image_id(),
+        written,
+        access,
+    })
+}
 
-    let payload = lock::payload(job.lock, job.plan, &base.digest, job.cache, progress)?;
-    let epoch = job.epoch.unwrap_or_else(|| base.superblock.written());
+/// A node whose base is verified and whose overlay is rendered: ready to be
+/// composed for an image file or for a disk.
+pub struct Prepared<'a> {
+    node: Ingredients<'a>,
+    base: Base,
+    ids: NodeIds,
+    keys: HostKeys,
+    rendered: Rendered,
+    epoch: i64,
+}
+
+/// Opens and verifies everything a node is made from.
+///
+/// # Errors
+/// When a program or the agent is missing, the base cannot be used, or the plan
+/// does not fit it.
+pub fn prepare<'a>(
+    node: Ingredients<'a>,
+    progress: &mut dyn Progress,
+) -> anyhow::Result<Prepared<'a>> {
+    let plan = node.plan;
+    grow::check_tools()?;
+    let agent = read_agent(node.agent)?;
+    let base = source::open(&plan.profile.base, node.base, node.cache, progress)?;
+    let ids = NodeIds::derive(plan.cluster.id, &plan.node.name);
+    let keys = HostKeys::load_or_create(node.secrets, &plan.node.name)?;
+
+    let payload = lock::payload(node.lock, plan, &base.digest, node.cache, progress)?;
+    let epoch = node.epoch.unwrap_or_else(|| base.superblock.written());
     let view = ImageView::open(base.boot.clone(), base.root.clone())?;
     let request = Request {
-        plan: job.plan,
+        plan,
         ids: &ids,
         keys: &keys,
         agent: &agent,
@@ -90,36 +142,70 @@ pub fn build(job: Job<'_>, progress: &mut dyn Progress) -> anyhow::Result<Built>
     };
     let rendered =
         overlay::render(&request, &view).context("planning what the node adds to its base")?;
-
-    let recipe = Recipe {
-        base: &base,
-        overlay: &rendered.overlay,
+    Ok(Prepared {
+        node,
+        base,
         ids,
-        disk: job.plan.profile.disk,
+        keys,
+        rendered,
         epoch,
-    };
-    let overlay_bytes = [Part::Boot, Part::Root].map(|part| rendered.overlay.content_bytes(part));
-    output.check_room(base.data_bytes()? + overlay_bytes.iter().sum::<u64>())?;
-    let disk = compose(recipe, job.cache, output.dir(), progress)?;
-
-    // Before the image: once that is there, all is there.
-    let peer = job.plan.peer();
-    let known_hosts =
-        output.write_beside("known_hosts", &identity::known_hosts([(&peer, &keys)]))?;
-    let absolute = fs::canonicalize(&known_hosts)
-        .with_context(|| format!("finding {}", known_hosts.display()))?;
-    let user = &job.plan.users[0].name;
-    let ssh_config = output.write_beside(
-        "ssh_config",
-        &identity::ssh_config([&peer], user, &absolute),
-    )?;
-    let written = output.write(&disk, progress)?;
-    Ok(Built {
-        image_id: rendered.image_id,
-        written,
-        known_hosts,
-        ssh_config,
     })
+}
+
+impl Prepared<'_> {
+    /// Composes the disk: for an image file, or for the disk that `frame`
+    /// describes. `scratch` is a directory for changed blocks.
+    ///
+    /// # Errors
+    /// When the plan does not fit the base or the disk.
+    pub fn compose(
+        &self,
+        frame: Option<Frame>,
+        scratch: &Path,
+        progress: &mut dyn Progress,
+    ) -> anyhow::Result<Composed> {
+        let recipe = Recipe {
+            base: &self.base,
+            overlay: &self.rendered.overlay,
+            ids: self.ids,
+            disk: self.node.plan.profile.disk,
+            frame,
+            epoch: self.epoch,
+        };
+        compose(recipe, self.node.cache, scratch, progress)
+    }
+
+    /// Names the image's content.
+    pub fn image_id(&self) -> Uuid {
+        self.rendered.image_id
+    }
+
+    /// The ids of the node's disk.
+    pub fn ids(&self) -> NodeIds {
+        self.ids
+    }
+
+    /// Writes what the user needs to reach the node beside `output`.
+    ///
+    /// # Errors
+    /// When other files with these names are there, or they cannot be written.
+    pub fn write_access(&self, output: &ImageFile) -> anyhow::Result<Access> {
+        let plan = self.node.plan;
+        let peer = plan.peer();
+        let known_hosts =
+            output.write_beside("known_hosts", &identity::known_hosts([(&peer, &self.keys)]))?;
+        let absolute = fs::canonicalize(&known_hosts)
+            .with_context(|| format!("finding {}", known_hosts.display()))?;
+        let user = &plan.users[0].name;
+        let ssh_config = output.write_beside(
+            "ssh_config",
+            &identity::ssh_config([&peer], user, &absolute),
+        )?;
+        Ok(Access {
+            known_hosts,
+            ssh_config,
+        })
+    }
 }
 
 /// The agent for a node, checked to be a program for its processor.

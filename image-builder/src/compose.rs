@@ -1,10 +1,12 @@
 //! The recipe: base and overlay become a disk. Nothing is copied here; the
 //! result says where each of its bytes lies, and a sink fetches them.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
+use rangemap::RangeSet;
 use uuid::Uuid;
 
 use crate::bootfs::{self, BootFs};
@@ -12,11 +14,11 @@ use crate::ids::NodeIds;
 use crate::io::cow::Piece;
 use crate::io::stream::same;
 use crate::io::{CowRegion, ReadAt as _, Region, Stream};
-use crate::layout::{ALIGN, DiskPlan};
+use crate::layout::{ALIGN, DiskPlan, Frame, FrameError, Span};
 use crate::overlay::{Change, Kind, Overlay, Part};
 use crate::plan::{Disk, Extent, Size};
 use crate::progress::Progress;
-use crate::rootfs::{RootFs, RootView, Superblock};
+use crate::rootfs::{self, RootFs, RootView, Superblock};
 use crate::source::{Base, Cache};
 
 /// Free bytes a root must have left after the overlay: logs, host keys and the
@@ -38,6 +40,8 @@ pub struct Recipe<'a> {
     pub ids: NodeIds,
     /// Partition sizes.
     pub disk: Disk,
+    /// The disk they are to fill; none for an image file.
+    pub frame: Option<Frame>,
     /// The time of every change, in seconds since 1970.
     pub epoch: i64,
 }
@@ -66,7 +70,7 @@ pub fn compose(
 ) -> anyhow::Result<Composed> {
     let size = root_size(&recipe)?;
     let (root_base, superblock) = recipe.base.grown_root(size, cache, progress)?;
-    let layout = plan_disk(&recipe, &root_base);
+    let layout = plan_disk(&recipe, &root_base)?;
     let table = layout.encode().context("encoding the partition table")?;
     let table = table.into_iter().map(|(offset, bytes)| Piece {
         offset,
@@ -104,6 +108,37 @@ impl Composed {
         pieces.sort_by_key(|piece| piece.offset);
         Ok(pieces)
     }
+
+    /// What of the disk is in use, in bytes: the table, what the two file
+    /// systems use, and the ends of what has no file system yet, where an earlier
+    /// owner's must not be found. `kept` says that there is one in the data
+    /// partition.
+    ///
+    /// # Errors
+    /// When a file system cannot be read.
+    pub fn used(&self, kept: bool) -> anyhow::Result<RangeSet<u64>> {
+        let Self { layout, .. } = self;
+        let mut used = RangeSet::new();
+        used.extend(self.table.iter().map(Piece::range));
+        let boot = bootfs::used(&self.boot).context("reading what the boot file system uses")?;
+        let root = rootfs::used(&self.root).context("reading what the root file system uses")?;
+        for (ranges, span) in [(boot, layout.boot), (root, layout.root)] {
+            let on_disk = |range: &Range<u64>| span.offset + range.start..span.offset + range.end;
+            used.extend(ranges.iter().map(on_disk));
+            used.extend(signatures(span).into_iter().skip(1));
+        }
+        if let Some(data) = layout.data.filter(|_| !kept) {
+            used.extend(signatures(data));
+        }
+        Ok(used)
+    }
+}
+
+/// Where file systems, RAID and LVM put what they are recognised by: the first
+/// and the last MiB of a partition.
+pub fn signatures(span: Span) -> [Range<u64>; 2] {
+    let len = span.len.min(Size::MIB);
+    [span.offset..span.offset + len, span.end() - len..span.end()]
 }
 
 /// A profile whose root cannot hold what it must.
@@ -167,17 +202,16 @@ fn root_size(recipe: &Recipe<'_>) -> Result<Size, FitError> {
 
 /// An image file has no "rest": a root of that kind is as large as it must be,
 /// and a data partition of that kind is left to whoever knows the disk.
-fn plan_disk(recipe: &Recipe<'_>, root: &Region) -> DiskPlan {
+fn plan_disk(recipe: &Recipe<'_>, root: &Region) -> Result<DiskPlan, FrameError> {
+    let (boot, root) = (Size(recipe.base.boot.len()), Size(root.len()));
+    if let Some(frame) = recipe.frame {
+        return DiskPlan::fitted(recipe.ids, boot, root, recipe.disk, frame);
+    }
     let data = match recipe.disk.data {
         Some(Extent::Fixed(size)) => Some(size),
         Some(Extent::Rest) | None => None,
     };
-    DiskPlan::new(
-        recipe.ids,
-        Size(recipe.base.boot.len()),
-        Size(root.len()),
-        data,
-    )
+    Ok(DiskPlan::new(recipe.ids, boot, root, data))
 }
 
 fn fill_boot(

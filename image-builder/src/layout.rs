@@ -4,6 +4,7 @@
 
 mod disk_plan;
 mod read_gpt;
+mod refit;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +14,8 @@ use gpt::disk::LogicalBlockSize;
 use gpt::mbr::ProtectiveMBR;
 use uuid::Uuid;
 
-pub use disk_plan::{ALIGN, DiskPlan, Span};
+pub use disk_plan::{ALIGN, DiskPlan, Frame, FrameError, Span};
+pub use refit::refit;
 
 use crate::io::{ReadAt as _, Region};
 

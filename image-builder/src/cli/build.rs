@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 
 use super::Global;
 use super::terminal::{Terminal, print_text};
-use crate::build::{self, Job};
+use crate::build::{self, Ingredients, Job};
 use crate::config::Workspace;
 use crate::lock::{self, Lock};
 use crate::plan::Size;
@@ -71,15 +71,17 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
             .clone()
             .unwrap_or_else(|| default_output(&plan.node.name));
         let job = Job {
-            plan,
-            secrets: &secrets(&workspace),
-            base: args.base.as_deref(),
-            agent: &agent(args.agent.as_deref())?,
-            lock: &lock,
-            cache: &global.cache()?,
+            node: Ingredients {
+                plan,
+                secrets: &secrets(&workspace),
+                base: args.base.as_deref(),
+                agent: &agent(args.agent.as_deref())?,
+                lock: &lock,
+                cache: &global.cache()?,
+                epoch: epoch()?,
+            },
             output: &output,
             replace: args.force,
-            epoch: epoch()?,
         };
         // What is built stays; of several nodes the error says which one is not.
         let result = build::build(job, &mut terminal)
@@ -91,7 +93,7 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
             Size(result.written.copied.next_multiple_of(Size::MIB)),
             Size(result.written.len),
             result.image_id,
-            result.ssh_config.display(),
+            result.access.ssh_config.display(),
             plan.node.name,
         );
         if args.json {
@@ -102,8 +104,8 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
             "image_id": result.image_id,
             "bytes": result.written.len,
             "data_bytes": result.written.copied,
-            "known_hosts": result.known_hosts,
-            "ssh_config": result.ssh_config,
+            "known_hosts": result.access.known_hosts,
+            "ssh_config": result.access.ssh_config,
             });
             print_text(format!("{line}\n"))?;
         }
@@ -117,11 +119,12 @@ pub(super) fn default_output(node: &str) -> PathBuf {
 }
 
 /// Where a cluster's secrets are kept.
-fn secrets(workspace: &Workspace) -> PathBuf {
+pub(super) fn secrets(workspace: &Workspace) -> PathBuf {
     workspace.cluster_dir().join("secrets")
 }
 
-fn agent(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+/// The agent for the node: the one given, or the one beside this program.
+pub(super) fn agent(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     if let Some(agent) = given {
         return Ok(agent.to_path_buf());
     }
@@ -137,7 +140,7 @@ fn agent(given: Option<&Path>) -> anyhow::Result<PathBuf> {
 }
 
 /// `SOURCE_DATE_EPOCH` (reproducible-builds.org specification).
-fn epoch() -> anyhow::Result<Option<i64>> {
+pub(super) fn epoch() -> anyhow::Result<Option<i64>> {
     match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) => {
             let seconds: u32 = text.trim().parse().with_context(|| {

@@ -46,6 +46,13 @@ pub struct Piece {
     pub bytes: Blob,
 }
 
+impl Piece {
+    /// The range it takes, in bytes.
+    pub fn range(&self) -> Range<u64> {
+        self.offset..self.offset + self.bytes.len()
+    }
+}
+
 impl CowRegion {
     /// A region of `len` bytes, at least the base's; what is beyond the base
     /// reads as zeros. The scratch file is nameless and goes with the value;

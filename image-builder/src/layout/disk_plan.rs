@@ -8,7 +8,7 @@ use gpt::{GptConfig, partition_types};
 use super::SECTOR;
 use crate::ids::NodeIds;
 use crate::io::{BlockCursor, ReadAt};
-use crate::plan::Size;
+use crate::plan::{Disk, Extent, Size};
 
 /// Partitions begin at multiples of this: the erase-block size assumed by
 /// Raspberry Pi OS since 2025-05-06, and a multiple of every flash page.
@@ -42,6 +42,47 @@ pub struct Span {
     pub len: u64,
 }
 
+impl Span {
+    /// The byte behind the last one.
+    pub fn end(&self) -> u64 {
+        self.offset + self.len
+    }
+}
+
+/// The disk a plan is to fill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame {
+    /// Its length in bytes.
+    pub size: u64,
+    /// A data partition on it that stays.
+    pub kept: Option<Span>,
+}
+
+/// A disk that a plan does not fit.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// It is too small.
+    #[error(
+        "the disk has {has} bytes, and the node needs {needs}; take a larger one, or smaller sizes in the profile's [disk]"
+    )]
+    Small {
+        /// What the plan needs.
+        needs: Size,
+        /// What the disk has, in bytes.
+        has: u64,
+    },
+    /// What is to be kept is in the way.
+    #[error(
+        "the data partition at {} cannot be kept: the system needs the disk's first {needs}; make the root smaller, or write without --keep-data and lose the data", Size(kept.offset)
+    )]
+    Kept {
+        /// Where it lies.
+        kept: Span,
+        /// What the system needs, from the disk's beginning.
+        needs: Size,
+    },
+}
+
 impl DiskPlan {
     /// Places the partitions one after another, each at a multiple of [`ALIGN`].
     pub fn new(ids: NodeIds, boot: Size, root: Size, data: Option<Size>) -> Self {
@@ -64,6 +105,67 @@ impl DiskPlan {
             data,
             size,
         }
+    }
+
+    /// As [`DiskPlan::new`], for a real disk: what is to have the rest gets it,
+    /// and the backup table goes to the disk's end. `root` is the root file
+    /// system's size; its partition may be larger.
+    ///
+    /// # Errors
+    /// When the disk is too small, or what is kept on it is in the way.
+    pub fn fitted(
+        ids: NodeIds,
+        boot: Size,
+        root: Size,
+        wanted: Disk,
+        on: Frame,
+    ) -> Result<Self, FrameError> {
+        let fixed = match wanted.data {
+            Some(Extent::Fixed(size)) => Some(size),
+            // What is kept has its place already.
+            Some(Extent::Rest) | None => None,
+        };
+        let fixed = fixed.filter(|_| on.kept.is_none());
+        let mut plan = Self::new(ids, boot, root, fixed);
+        // The last usable byte, and what is before it in whole MiB.
+        let end = on.size.saturating_sub(TAIL) / Size::MIB * Size::MIB;
+        let last = plan.data.unwrap_or(plan.root);
+        if last.end() > end {
+            return Err(FrameError::Small {
+                needs: Size(plan.size),
+                has: on.size,
+            });
+        }
+        plan.size = on.size;
+        let behind_root = plan.root.end().next_multiple_of(ALIGN);
+        if let Some(kept) = on.kept {
+            if kept.offset < behind_root || kept.end() > end + TAIL {
+                return Err(FrameError::Kept {
+                    kept,
+                    needs: Size(behind_root),
+                });
+            }
+            plan.data = Some(kept);
+        } else if wanted.data == Some(Extent::Rest) {
+            if behind_root + ALIGN > end {
+                return Err(FrameError::Small {
+                    needs: Size(behind_root + ALIGN + TAIL),
+                    has: on.size,
+                });
+            }
+            plan.data = Some(Span {
+                offset: behind_root,
+                len: end - behind_root,
+            });
+        }
+        if wanted.root == Extent::Rest {
+            // What is behind the root moves to the disk's end.
+            if let (Some(data), None) = (&mut plan.data, on.kept) {
+                data.offset = (end - data.len) / ALIGN * ALIGN;
+            }
+            plan.root.len = plan.data.map_or(end, |data| data.offset) - plan.root.offset;
+        }
+        Ok(plan)
     }
 
     /// The table as bytes to be written: `(offset, bytes)` in order, none of

@@ -5,9 +5,11 @@
 mod allocate;
 pub mod grow;
 pub mod superblock;
+mod used;
 pub mod view;
 mod writer;
 
 pub use superblock::{Ext4Error, Superblock};
+pub use used::used;
 pub use view::RootView;
 pub use writer::{PathError, RootFs};

@@ -177,6 +177,11 @@ impl Superblock {
         Ok(())
     }
 
+    /// Its fields, for this room's other files.
+    pub(super) fn parsed(&self) -> &fs_ext4::Superblock {
+        &self.parsed
+    }
+
     /// Length of the file system in bytes.
     pub fn len(&self) -> u64 {
         self.parsed.filesystem_bytes().unwrap_or(u64::MAX)

@@ -63,6 +63,7 @@ impl Bench {
             overlay,
             ids,
             disk,
+            frame: None,
             epoch: EPOCH,
         };
         compose(recipe, &self.cache, self.dir.path(), &mut Silent)

@@ -10,3 +10,4 @@ mod root;
 mod signature;
 mod source;
 mod unpack;
+mod used;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use imgbuild::build::{self, Job};
+use imgbuild::build::{self, Ingredients, Job};
 use imgbuild::cmd::Cmd;
 use imgbuild::config;
 use imgbuild::fetch::{Client, Settings};
@@ -136,15 +136,17 @@ fn lab_with_packages() -> Option<(Lab, PathBuf)> {
         .expect("fetched");
     let image = lab.path("pi-1.img");
     let job = Job {
-        plan: &plan,
-        secrets: &lab.path("secrets"),
-        base: None,
-        agent: &lab.agent,
-        lock: &lock,
-        cache: &cache,
+        node: Ingredients {
+            plan: &plan,
+            secrets: &lab.path("secrets"),
+            base: None,
+            agent: &lab.agent,
+            lock: &lock,
+            cache: &cache,
+            epoch: None,
+        },
         output: &image,
         replace: false,
-        epoch: None,
     };
     build::build(job, &mut Silent).expect("build");
     Some((lab, image))
