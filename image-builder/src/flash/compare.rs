@@ -1,7 +1,12 @@
 //! What is wrong with bytes that do not read back.
 
 use super::error::Pattern;
-use crate::layout::SECTOR;
+use crate::layout;
+
+const SECTOR: usize = layout::SECTOR as usize;
+
+/// Sectors that differ which are looked at.
+const SECTORS: usize = 8;
 
 /// Where two equally long byte strings differ, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,35 +28,36 @@ pub(super) fn difference(written: &[u8], read: &[u8]) -> Option<Difference> {
     let differs = |(a, b): (&u8, &u8)| a != b;
     let at = written.iter().zip(read).position(differs)?;
     let last = written.iter().zip(read).rposition(differs)?;
-    let sector = at / SECTOR as usize * SECTOR as usize;
-    let of = |bytes: &'_ [u8]| -> Vec<u8> {
-        bytes[sector..]
-            .iter()
-            .take(SECTOR as usize)
-            .copied()
-            .collect()
-    };
-    let found = of(read);
     Some(Difference {
         at,
         len: last - at + 1,
-        pattern: pattern(written, sector, &found),
+        pattern: pattern(written, read),
     })
 }
 
-fn pattern(written: &[u8], sector: usize, found: &[u8]) -> Pattern {
-    if found.iter().all(|byte| *byte == 0) {
-        return Pattern::Zeros;
-    }
-    // A sector of one byte over and over is found everywhere and says nothing.
-    let plain = found.iter().all(|byte| *byte == found[0]);
-    let elsewhere = written
-        .chunks(SECTOR as usize)
-        .position(|other| !plain && other == found);
-    match elsewhere {
-        Some(index) => Pattern::Shifted((index * SECTOR as usize) as i64 - sector as i64),
-        None => Pattern::Other,
-    }
+/// What the first sectors that differ have in common. More than one: of bytes
+/// that were put too far on, the first is what was there before.
+fn pattern(written: &[u8], read: &[u8]) -> Pattern {
+    let sectors = || written.chunks(SECTOR).zip(read.chunks(SECTOR)).enumerate();
+    let wrong = || sectors().filter(|(_, (a, b))| a != b).take(SECTORS);
+    let shifted = wrong().find_map(|(index, (_, found))| {
+        // A sector of one byte over and over is found everywhere and says nothing.
+        let plain = found.iter().all(|byte| *byte == found[0]);
+        let elsewhere = written
+            .chunks(SECTOR)
+            .position(|other| !plain && other == found)?;
+        Some(Pattern::Shifted(
+            elsewhere as i64 * SECTOR as i64 - index as i64 * SECTOR as i64,
+        ))
+    });
+    let zeros = || wrong().all(|(_, (_, found))| found.iter().all(|byte| *byte == 0));
+    shifted.unwrap_or_else(|| {
+        if zeros() {
+            Pattern::Zeros
+        } else {
+            Pattern::Other
+        }
+    })
 }
 
 /// The first byte that is not zero.

@@ -33,8 +33,9 @@ pub use watch::Patience;
 use crate::progress::Progress;
 use buffer::Buffer;
 use compare::difference;
-use content::{Chunk, UNIT};
+use content::UNIT;
 use pipe::{Pipe, Written};
+use prepare::Ends;
 use watch::{Event, Watch, Work, supervise};
 
 /// What of the disk is read back.
@@ -123,19 +124,23 @@ impl Job {
         let begun = Instant::now();
         let during = |stage| move |error| (error, stage);
         progress.step("clearing the disk's beginning", None);
-        self.clear(progress).map_err(during(Stage::Clearing))?;
+        let cleared = self.ends(progress, |ends| ends.clear_head());
+        cleared.map_err(during(Stage::Clearing))?;
         let discarded = match self.options.delta {
             true => 0,
             false => self.discard(progress).map_err(during(Stage::Discarding))?,
         };
+        let marked = self.ends(progress, |ends| ends.mark());
+        marked.map_err(during(Stage::Clearing))?;
         let written = self.write(progress);
         let (mut outcome, chunks) = written.map_err(during(Stage::Writing))?;
         if self.options.verify == Verify::Full {
-            let hashes = outcome.record.ranges.iter().map(|range| range.hash);
-            let again = self.read_again(&chunks, hashes.collect(), progress);
+            let again = self.read_again(&chunks, progress);
             outcome.verified += again.map_err(during(Stage::Verifying))?;
         }
         progress.step("writing the disk's beginning", None);
+        let checked = self.ends(progress, |ends| ends.check());
+        checked.map_err(during(Stage::Verifying))?;
         let record = self.finish(outcome.record, progress);
         (outcome.record, outcome.recorded) = record.map_err(during(Stage::Finishing))?;
         outcome.discarded = discarded;
@@ -199,9 +204,17 @@ impl Job {
         }
     }
 
-    fn clear(&self, progress: &mut dyn Progress) -> Result<(), FlashError> {
-        self.alone(progress, |job| {
-            prepare::clear(&*job.target, &job.content, &job.watch)
+    fn ends(
+        &self,
+        progress: &mut dyn Progress,
+        work: fn(&Ends<'_>) -> Result<(), FlashError>,
+    ) -> Result<(), FlashError> {
+        self.alone(progress, move |job| {
+            work(&Ends {
+                target: &*job.target,
+                content: &job.content,
+                watch: &job.watch,
+            })
         })
     }
 
@@ -228,37 +241,42 @@ impl Job {
         })
     }
 
-    fn write(&self, progress: &mut dyn Progress) -> Result<(Outcome, Arc<[Chunk]>), FlashError> {
-        let chunks: Arc<[Chunk]> = self.content.chunks().into();
+    fn write(&self, progress: &mut dyn Progress) -> Result<(Outcome, Vec<Range>), FlashError> {
+        let mut chunks = self.content.chunks();
+        // The disk's end goes first: on a disk that is smaller than it claims it
+        // is overwritten by the rest, and that shows.
+        let last = self.content.len().saturating_sub(HEAD);
+        chunks.sort_by_key(|chunk| (chunk.offset < last, chunk.offset));
         let total = chunks.iter().map(|chunk| chunk.len).sum();
         progress.step("writing", Some(total));
-        let mut ranges = vec![None; chunks.len()];
+        let mut ranges = Vec::with_capacity(chunks.len());
         let verify = self.options.verify != Verify::None;
         let (mut written, mut zeroed, mut same) = (0, 0, 0);
-        let pipe = self.pipe(&chunks, verify);
+        let works = self.pipe(verify).works(chunks);
         supervise(
             &self.watch,
             self.options.patience,
             progress,
-            pipe.works(),
+            works,
             |done: Written| {
-                let Chunk { offset, len, zero } = chunks[done.index];
-                *match (done.same, zero) {
+                *match (done.same, done.range.hash) {
                     (true, _) => &mut same,
-                    (false, true) => &mut zeroed,
-                    (false, false) => &mut written,
-                } += len;
-                ranges[done.index] = Some(Range {
-                    at: offset,
-                    len,
-                    hash: done.hash,
-                });
+                    (false, Hash::Zeros) => &mut zeroed,
+                    (false, Hash::Sha256(_)) => &mut written,
+                } += done.range.len;
+                ranges.push(done.range);
             },
         )?;
         progress.step("waiting for the disk", None);
         self.alone(progress, |job| {
             job.watch.wait(Stage::Syncing, 0, || job.target.sync())
         })?;
+        let mut record = Record {
+            version: 1,
+            disk_len: self.content.len(),
+            ranges: ranges.clone(),
+        };
+        record.ranges.sort_by_key(|range| range.at);
         let outcome = Outcome {
             written,
             zeroed,
@@ -266,36 +284,26 @@ impl Job {
             discarded: 0,
             verified: if verify { total } else { same },
             took: Duration::ZERO,
-            record: Record {
-                version: 1,
-                disk_len: self.content.len(),
-                ranges: ranges.into_iter().flatten().collect(),
-            },
+            record,
             recorded: false,
         };
-        Ok((outcome, chunks))
+        Ok((outcome, ranges))
     }
 
-    fn pipe(&self, chunks: &Arc<[Chunk]>, verify: bool) -> Pipe {
+    fn pipe(&self, verify: bool) -> Pipe {
         Pipe {
             content: Arc::clone(&self.content),
             target: Arc::clone(&self.target),
-            chunks: Arc::clone(chunks),
             watch: Arc::clone(&self.watch),
             verify,
             delta: self.options.delta,
         }
     }
 
-    fn read_again(
-        &self,
-        chunks: &Arc<[Chunk]>,
-        hashes: Vec<Hash>,
-        progress: &mut dyn Progress,
-    ) -> Result<u64, FlashError> {
-        let total = chunks.iter().map(|chunk| chunk.len).sum();
+    fn read_again(&self, ranges: &[Range], progress: &mut dyn Progress) -> Result<u64, FlashError> {
+        let total = ranges.iter().map(|range| range.len).sum();
         progress.step("reading all of it back", Some(total));
-        let work = self.pipe(chunks, true).read_again(hashes);
+        let work = self.pipe(true).read_again(ranges.to_vec());
         supervise(
             &self.watch,
             self.options.patience,

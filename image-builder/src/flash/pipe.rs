@@ -11,7 +11,7 @@ use super::buffer::Buffer;
 use super::compare::{difference, not_zero};
 use super::content::{CHUNK, Chunk, Content};
 use super::error::{FlashError, Pattern, Stage};
-use super::record::Hash;
+use super::record::{Hash, Range};
 use super::target::Target;
 use super::watch::{Event, Watch, Work};
 
@@ -25,10 +25,8 @@ const ZERO_STEP: u64 = 1 << 20;
 /// A chunk that is on the disk.
 #[derive(Debug)]
 pub(super) struct Written {
-    /// Its place among the chunks.
-    pub(super) index: usize,
-    /// Its bytes' sha256.
-    pub(super) hash: Hash,
+    /// Where it lies, and what its bytes are.
+    pub(super) range: Range,
     /// It was there before.
     pub(super) same: bool,
 }
@@ -38,7 +36,6 @@ pub(super) struct Written {
 pub(super) struct Pipe {
     pub(super) content: Arc<Content>,
     pub(super) target: Arc<dyn Target>,
-    pub(super) chunks: Arc<[Chunk]>,
     pub(super) watch: Arc<Watch>,
     /// Read back.
     pub(super) verify: bool,
@@ -48,7 +45,6 @@ pub(super) struct Pipe {
 
 /// A chunk on its way.
 struct Filled {
-    index: usize,
     chunk: Chunk,
     /// None for zeros.
     bytes: Option<Buffer>,
@@ -58,7 +54,7 @@ struct Filled {
 
 impl Pipe {
     /// The work of the three threads.
-    pub(super) fn works(self) -> Vec<Work<Written>> {
+    pub(super) fn works(self, chunks: Vec<Chunk>) -> Vec<Work<Written>> {
         let (free, pool) = mpsc::channel();
         for _ in 0..BUFFERS {
             // The receiver is below.
@@ -68,16 +64,20 @@ impl Pipe {
         let (to_verify, written) = mpsc::channel();
         let [a, b, c] = [self.clone(), self.clone(), self];
         vec![
-            Box::new(move |_| a.fill(&pool, &to_write)),
+            Box::new(move |_| a.fill(chunks, &pool, &to_write)),
             Box::new(move |_| b.write(&filled, &to_verify)),
             Box::new(move |events| c.verify(&written, &free, events)),
         ]
     }
 
-    fn fill(&self, pool: &Receiver<Buffer>, next: &Sender<Filled>) -> Result<(), FlashError> {
-        for (index, chunk) in self.chunks.iter().copied().enumerate() {
+    fn fill(
+        &self,
+        chunks: Vec<Chunk>,
+        pool: &Receiver<Buffer>,
+        next: &Sender<Filled>,
+    ) -> Result<(), FlashError> {
+        for chunk in chunks {
             let mut filled = Filled {
-                index,
                 chunk,
                 bytes: None,
                 hash: Hash::Zeros,
@@ -140,7 +140,6 @@ impl Pipe {
                 break;
             }
             let Filled {
-                index,
                 chunk,
                 bytes,
                 hash,
@@ -154,7 +153,11 @@ impl Pipe {
                 }
             }
             // Gone are the others when one of them has failed.
-            let _ = events.send(Event::Done(Written { index, hash, same }));
+            let Chunk {
+                offset: at, len, ..
+            } = chunk;
+            let range = Range { at, len, hash };
+            let _ = events.send(Event::Done(Written { range, same }));
             let _ = events.send(Event::Advance(chunk.len));
             if let Some(buffer) = bytes {
                 let _ = free.send(buffer);
@@ -222,16 +225,22 @@ impl Pipe {
 
     /// Reads everything once more and compares it by its hash: what a trailing
     /// reader cannot see is a later write that fell on an earlier one.
-    pub(super) fn read_again(self, hashes: Vec<Hash>) -> Work<Written> {
+    pub(super) fn read_again(self, ranges: Vec<Range>) -> Work<Written> {
         Box::new(move |events| {
             let mut found = Buffer::new(CHUNK as usize);
             let mut expected = Vec::new();
-            for (chunk, hash) in self.chunks.iter().zip(&hashes) {
+            for Range { at, len, hash } in ranges {
+                let zero = hash == Hash::Zeros;
+                let chunk = Chunk {
+                    offset: at,
+                    len,
+                    zero,
+                };
                 if self.watch.stopped() {
                     break;
                 }
                 match hash {
-                    Hash::Zeros => self.check_zeros(*chunk, &mut found)?,
+                    Hash::Zeros => self.check_zeros(chunk, &mut found)?,
                     Hash::Sha256(hash) => {
                         let bytes = &mut found[..chunk.len as usize];
                         let read = || self.target.read_at(chunk.offset, bytes);
@@ -242,7 +251,7 @@ impl Pipe {
                             self.content
                                 .fill(offset, &mut expected)
                                 .map_err(|error| FlashError::Content { offset, error })?;
-                            self.compare(*chunk, &expected, &mut found)?;
+                            self.compare(chunk, &expected, &mut found)?;
                             // Now it is right, a moment ago it was not.
                             let (len, pattern) = (chunk.len, Pattern::Unsteady);
                             return Err(FlashError::Mismatch {

@@ -5,6 +5,7 @@ mod boot;
 mod cache;
 mod compose;
 mod fixture;
+mod flash;
 mod inspect;
 mod root;
 mod signature;
