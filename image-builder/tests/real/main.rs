@@ -6,7 +6,9 @@
 
 mod boot;
 mod build;
+mod devices;
 mod lab;
 mod lock;
+mod loops;
 mod packages;
 mod resolve;
