@@ -7,6 +7,7 @@ pub mod cmd;
 pub mod compose;
 pub mod config;
 pub mod debian;
+pub mod device;
 pub mod fetch;
 pub mod flash;
 pub mod identity;

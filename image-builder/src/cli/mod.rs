@@ -4,6 +4,7 @@
 mod build;
 mod cache;
 mod check;
+mod devices;
 mod exit;
 mod fetch;
 mod inspect;
@@ -68,6 +69,8 @@ enum Command {
     Cache(cache::Args),
     /// Look into an image; nothing is mounted or written.
     Inspect(inspect::Args),
+    /// Show the disks that can be written to, and why others are refused.
+    Devices(devices::Args),
 }
 
 /// Runs the command, prints the error if it fails, and says how it ended.
@@ -82,6 +85,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Try(args) => r#try::run(global, args),
         Command::Cache(args) => cache::run(global, args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Devices(args) => devices::run(global, args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

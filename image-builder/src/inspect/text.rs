@@ -100,7 +100,7 @@ fn file_system(out: &mut String, fs: &FileSystem) {
 
 /// Text from an image, for a terminal: what would not show as itself, above all
 /// what would move the cursor or turn the writing round, is escaped as in Rust.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {
         match char {

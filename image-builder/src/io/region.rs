@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, FileTypeExt as _};
 use std::sync::Arc;
 
 use nix::errno::Errno;
@@ -25,7 +25,7 @@ impl Region {
     /// # Errors
     /// When the file's size cannot be read, or the window is not within it.
     pub fn new(file: Arc<File>, offset: u64, len: u64) -> io::Result<Self> {
-        let size = file.metadata()?.len();
+        let size = size(&file)?;
         if offset.checked_add(len).is_none_or(|end| end > size) {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
@@ -38,12 +38,12 @@ impl Region {
         Ok(Self { file, offset, len })
     }
 
-    /// The whole file.
+    /// The whole file, or block device.
     ///
     /// # Errors
     /// When the file's size cannot be read.
     pub fn whole(file: Arc<File>) -> io::Result<Self> {
-        let len = file.metadata()?.len();
+        let len = size(&file)?;
         Ok(Self {
             file,
             offset: 0,
@@ -104,6 +104,15 @@ impl ReadAt for Region {
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         check_range(offset, buf.len(), self.len)?;
         self.file.read_exact_at(buf, self.offset + offset)
+    }
+}
+
+/// A block device's length is where its end is; stat(2) says 0.
+fn size(file: &File) -> io::Result<u64> {
+    let metadata = file.metadata()?;
+    match metadata.file_type().is_block_device() {
+        true => u64::try_from(lseek64(file, 0, Whence::SeekEnd)?).map_err(io::Error::other),
+        false => Ok(metadata.len()),
     }
 }
 

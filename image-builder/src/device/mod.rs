@@ -1,0 +1,348 @@
+//! Which disks there are, what they are and hold, and why one is not written to.
+//! Only looks: at sysfs, `/proc`, udev's database, and the disks' own bytes. Needs
+//! no privilege for all but the last, and no udev, which only adds words.
+
+mod contents;
+mod describe;
+mod find;
+mod magic;
+pub mod mounts;
+mod refusal;
+mod refuse;
+mod snapshot;
+mod sysfs;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+pub mod udev;
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::num::ParseIntError;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::Serialize;
+
+pub use contents::{Contents, Holds, Part, look};
+pub use find::FindError;
+pub use refusal::Refusal;
+pub use refuse::Ask;
+
+use snapshot::device_at;
+use sysfs::{Block, Blocks};
+use udev::Properties;
+
+/// The machine whose disks are meant.
+#[derive(Debug, Clone)]
+pub struct System {
+    root: PathBuf,
+}
+
+/// One disk, or what looks like one, as it was when it was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Device {
+    /// Its node, `/dev/sda`.
+    pub path: PathBuf,
+    /// Its name in `/sys/class/block`, with `!` for a slash.
+    pub name: String,
+    /// Its device number: of an open file, `st_rdev` must be this one.
+    pub number: Number,
+    /// The kernel's count of disks when this one came; each has one of its own,
+    /// in kernels since 5.15.
+    pub diskseq: Option<u64>,
+    /// Links in `/dev/disk/by-id` to it, sorted.
+    pub by_id: Vec<PathBuf>,
+    /// Maker and model.
+    pub model: Option<String>,
+    /// Serial number.
+    pub serial: Option<String>,
+    /// How it is connected.
+    pub transport: Transport,
+    /// What kind of device it is.
+    pub kind: Kind,
+    /// The file of a loop device.
+    pub backing: Option<PathBuf>,
+    /// Its medium can be taken out.
+    pub removable: bool,
+    /// Neither removable, nor on USB, nor a card, nor a loop device. A disk in a
+    /// Thunderbolt case counts as internal: nothing tells it from one inside.
+    pub internal: bool,
+    /// It cannot be written to.
+    pub read_only: bool,
+    /// Bytes; 0 without a medium.
+    pub size: u64,
+    /// Bytes of a logical sector.
+    pub sector: u32,
+}
+
+/// What kind of block device it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A disk, a stick, a card.
+    Disk,
+    /// A loop device.
+    Loop,
+    /// Another one, in words: `a RAID array`.
+    Other(&'static str),
+}
+
+/// How a disk is connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transport {
+    /// USB, card readers on it included.
+    Usb,
+    /// NVMe.
+    Nvme,
+    /// SATA, or ATA before it.
+    Sata,
+    /// A card or eMMC in a slot or on a bus of its own.
+    Mmc,
+    /// A virtual machine's.
+    Virtio,
+    /// A file.
+    Loop,
+    /// udev's word for it, or `unknown`.
+    Other(String),
+}
+
+/// A device number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Number {
+    /// Which driver.
+    pub major: u32,
+    /// Which of its devices.
+    pub minor: u32,
+}
+
+/// A size as disks are sold, and as partitions are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bytes(pub u64);
+
+impl System {
+    /// This machine.
+    pub fn host() -> Self {
+        Self::at("/")
+    }
+
+    /// A tree with `sys/class/block`, `proc`, `run/udev/data`, `dev` below it. A
+    /// file in its `dev` stands for the block device of that name.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Every block device that is no partition, by name; with those that can
+    /// never be written to.
+    ///
+    /// # Errors
+    /// When there is no sysfs, or it cannot be read.
+    pub fn devices(&self) -> io::Result<Vec<Device>> {
+        let blocks = self.blocks()?;
+        let by_id = self.by_id(&blocks)?;
+        let whole = blocks.iter().filter(|block| block.partition.is_none());
+        Ok(whole.map(|block| self.device(block, &by_id)).collect())
+    }
+
+    fn blocks(&self) -> io::Result<Blocks> {
+        Blocks::read(&self.real("/sys")).map_err(|error| {
+            let what = match error.kind() {
+                io::ErrorKind::NotFound => "there is no /sys/class/block; disks are found on Linux only, with sysfs mounted".to_owned(),
+                _ => format!("reading /sys/class/block: {error}"),
+            };
+            io::Error::new(error.kind(), what)
+        })
+    }
+
+    fn device(&self, block: &Block, by_id: &[(String, PathBuf)]) -> Device {
+        let udev = Properties::of(&self.real("/run"), block.number);
+        let is_set = |name: &str| block.value(name) == Some(1);
+        let transport = describe::transport(block, &udev);
+        let removable = is_set("removable");
+        let links = by_id.iter().filter(|(name, _)| *name == block.name);
+        Device {
+            path: block.path(),
+            name: block.name.clone(),
+            number: block.number,
+            diskseq: block.value("diskseq"),
+            by_id: links.map(|(_, link)| link.clone()).collect(),
+            model: describe::model(block, &udev),
+            serial: describe::serial(block, &udev),
+            internal: describe::internal(block, &transport, removable),
+            transport,
+            kind: block.kind,
+            backing: block.backing.clone(),
+            removable,
+            read_only: is_set("ro"),
+            size: block.size,
+            // Every queue has one; were it not so, nothing would be written.
+            sector: block.value("queue/logical_block_size").unwrap_or(0),
+        }
+    }
+
+    /// The names of devices, and links to them that say which they are.
+    fn by_id(&self, blocks: &Blocks) -> io::Result<Vec<(String, PathBuf)>> {
+        const DIR: &str = "/dev/disk/by-id";
+        let entries = match fs::read_dir(self.real(DIR)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut links = Vec::new();
+        for entry in entries {
+            let link = Path::new(DIR).join(entry?.file_name());
+            if let Some(block) = device_at(self, blocks, &link) {
+                links.push((block.name.clone(), link));
+            }
+        }
+        links.sort();
+        Ok(links)
+    }
+
+    /// Where a path of the machine is for us.
+    fn real(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = path.as_ref();
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// A path of the machine without links.
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        if self.is_host() {
+            return fs::canonicalize(path);
+        }
+        let root = fs::canonicalize(&self.root)?;
+        let real = fs::canonicalize(self.real(path))?;
+        let inside = real.strip_prefix(root).map_err(io::Error::other)?;
+        Ok(Path::new("/").join(inside))
+    }
+
+    fn is_host(&self) -> bool {
+        self.root == Path::new("/")
+    }
+}
+
+impl Device {
+    /// Whether it is a disk that could be meant: nothing virtual, but for loop
+    /// devices that have a file.
+    pub fn is_disk(&self) -> bool {
+        match self.kind {
+            Kind::Disk => true,
+            Kind::Loop => self.backing.is_some(),
+            Kind::Other(_) => false,
+        }
+    }
+}
+
+impl Number {
+    /// From `st_dev` or `st_rdev` of stat(2).
+    pub fn of(dev: u64) -> Self {
+        let part = |value: u64| u32::try_from(value & 0xffff_ffff).unwrap_or(u32::MAX);
+        Self {
+            major: part(nix::sys::stat::major(dev)),
+            minor: part(nix::sys::stat::minor(dev)),
+        }
+    }
+
+    /// Given to file systems that have no device, or several (Linux: major 0,
+    /// "unnamed").
+    pub fn is_anonymous(self) -> bool {
+        self.major == 0
+    }
+}
+
+/// `8:16`, as in sysfs and mountinfo.
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.major, self.minor)
+    }
+}
+
+impl FromStr for Number {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (major, minor) = text.split_once(':').unwrap_or((text, ""));
+        Ok(Self {
+            major: major.parse()?,
+            minor: minor.parse()?,
+        })
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Transport::Usb => "USB",
+            Transport::Nvme => "NVMe",
+            Transport::Sata => "SATA",
+            Transport::Mmc => "MMC",
+            Transport::Virtio => "virtio",
+            Transport::Loop => "loop",
+            Transport::Other(word) => word,
+        })
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Disk => "a disk",
+            Kind::Loop => "a loop device",
+            Kind::Other(what) => what,
+        })
+    }
+}
+
+impl Bytes {
+    /// As sold only: `500.1 GB`, with one digit behind the point, rounded down.
+    pub fn short(self) -> String {
+        const DECIMAL: [(u64, &str); 4] = [
+            (1_000_000_000_000, "TB"),
+            (1_000_000_000, "GB"),
+            (1_000_000, "MB"),
+            (1_000, "kB"),
+        ];
+        scaled(self.0, &DECIMAL)
+    }
+}
+
+/// `500.1 GB (465.7 GiB)`.
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const BINARY: [(u64, &str); 4] = [
+            (1 << 40, "TiB"),
+            (1 << 30, "GiB"),
+            (1 << 20, "MiB"),
+            (1 << 10, "KiB"),
+        ];
+        write!(f, "{} ({})", self.short(), scaled(self.0, &BINARY))
+    }
+}
+
+/// Rounded down: no disk is shown larger than it is.
+fn scaled(bytes: u64, units: &[(u64, &str)]) -> String {
+    match units.iter().find(|(unit, _)| bytes >= *unit) {
+        None => format!("{bytes} B"),
+        Some((unit, name)) => {
+            let tenth = bytes % unit / (unit / 10);
+            format!("{}.{} {name}", bytes / unit, tenth.min(9))
+        }
+    }
+}
+
+macro_rules! serialize_as_text {
+    ($($type:ty),*) => {$(
+        impl Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_str(self)
+            }
+        }
+    )*};
+}
+serialize_as_text!(Number, Transport, Kind);
+
+/// A device's words about itself, single spaces between them; `None` without any.
+fn words(text: &str) -> Option<String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    (!words.is_empty()).then(|| words.join(" "))
+}
