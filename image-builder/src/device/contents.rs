@@ -7,11 +7,12 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
+use nix::unistd::geteuid;
 use node_config::paths;
 use serde::Serialize;
 
 use super::snapshot::device_at;
-use super::{Bytes, Device, System, magic, udev::Properties};
+use super::{Bytes, Device, System, magic, udev::Properties, words};
 use crate::bootfs::{self, BootFs, looks_like_fat};
 use crate::io::{ReadAt as _, Region};
 use crate::layout::{LayoutError, Scheme, Table};
@@ -85,14 +86,7 @@ impl System {
             Ok(Contents::Nothing) => self.known(device).unwrap_or(Contents::Nothing),
             Ok(contents) => contents,
             Err(error) => {
-                let path = device.path.display();
-                let mut why = match error.kind() {
-                    io::ErrorKind::PermissionDenied => format!(
-                        "{path} may not be read: run it with sudo, or as a member of the group \
-                         that `ls -l {path}` shows (often `disk`)"
-                    ),
-                    _ => format!("reading {path}: {error}"),
-                };
+                let mut why = unreadable(device, &error);
                 if let Some(known) = self.known(device) {
                     why += &format!("; it is known to hold {known}");
                 }
@@ -131,6 +125,21 @@ impl System {
             false => Some(Contents::Partitions(parts)),
             true => Some(Contents::FileSystem(holds(block.number)?)),
         }
+    }
+}
+
+/// Why a disk cannot be read, and what to do.
+fn unreadable(device: &Device, error: &io::Error) -> String {
+    let path = device.path.display();
+    match error.kind() {
+        io::ErrorKind::PermissionDenied if geteuid().is_root() => {
+            format!("{path} may not be read even by root: a container, or a policy, forbids it")
+        }
+        io::ErrorKind::PermissionDenied => format!(
+            "{path} may not be read: run this with sudo, or as a member of the group that \
+             `ls -l {path}` shows (often `disk`)"
+        ),
+        _ => format!("reading {path}: {error}"),
     }
 }
 
@@ -185,7 +194,7 @@ fn in_boot_sector(region: &Region) -> io::Result<Option<Holds>> {
         return Ok(None);
     }
     let label = BootFs::open_to_read(region.clone()).ok();
-    let label = label.and_then(|fat| super::words(&fat.label()));
+    let label = label.and_then(|fat| words(&fat.label()));
     let kind = "vfat".to_owned();
     Ok(Some(Holds { kind, label }))
 }
@@ -194,7 +203,7 @@ fn elsewhere(region: &Region) -> io::Result<Option<Holds>> {
     match Superblock::read(region) {
         Ok(superblock) => Ok(Some(Holds {
             kind: "ext4".to_owned(),
-            label: super::words(superblock.label()),
+            label: words(superblock.label()),
         })),
         Err(Ext4Error::Io(error)) => Err(error),
         Err(Ext4Error::NotExt4) => Ok(magic::other(region)?.map(Holds::unlabelled)),
@@ -216,14 +225,14 @@ fn in_partitions(disk: &Region, table: &Table) -> io::Result<Contents> {
         parts.push(Part {
             number: partition.number,
             bytes: partition.len,
-            name: partition.name.clone(),
+            name: words(&partition.name).unwrap_or_default(),
             holds,
         });
     }
     Ok(match manifest {
         Some(manifest) => Contents::Node {
-            cluster: manifest.cluster.name,
-            node: manifest.node.name,
+            cluster: words(&manifest.cluster.name).unwrap_or_default(),
+            node: words(&manifest.node.name).unwrap_or_default(),
             data: parts.iter().any(|part| part.name == "data"),
         },
         None => Contents::Partitions(parts),

@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::unistd::geteuid;
 use tempfile::NamedTempFile;
@@ -93,6 +94,39 @@ fn attach(path: &Path, sector: u32, options: &[&str]) -> PathBuf {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "losetup: {said}");
     PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
+}
+
+/// Something mounted, until it is dropped. One at a time in all tests: a mount
+/// namespace that one test makes keeps a copy of what another one has mounted.
+pub(crate) struct Mount {
+    point: PathBuf,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Mount {
+    pub(crate) fn new(device: &Path, point: &Path) -> Self {
+        let _alone = mounting();
+        let paths = [device, point].map(|path| path.to_str().expect("UTF-8"));
+        run("mount", &paths);
+        let point = point.to_owned();
+        Self { point, _alone }
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        match Command::new("umount").arg(&self.point).status() {
+            Ok(status) if status.success() => {}
+            other => eprintln!("{} stays mounted: {other:?}", self.point.display()),
+        }
+    }
+}
+
+/// Held by a test that makes a mount namespace, or mounts by itself.
+pub(crate) fn mounting() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    // Another test's failure is no reason to fail.
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether this test can have loop devices; otherwise it says why not, or fails
