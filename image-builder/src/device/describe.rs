@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use super::sysfs::{Block, attribute};
 use super::udev::Properties;
-use super::{Kind, Transport, words};
+use super::{Transport, words};
 
 /// Byte 0 of a page of a SCSI disk's vital product data is the device's type,
 /// byte 1 the page, bytes 2-3 the length (SPC, "unit serial number page").
@@ -16,9 +16,6 @@ const VPD_HEADER: usize = 4;
 /// How it is connected, by its place in the machine: some adapters from USB to
 /// SATA answer for the disk behind them, and then udev says `ata`.
 pub(super) fn transport(block: &Block, udev: &Properties) -> Transport {
-    if block.kind == Kind::Loop {
-        return Transport::Loop;
-    }
     let below = |bus: &str| {
         block.dir.components().any(|part| {
             let name = part.as_os_str().as_bytes();
@@ -28,6 +25,7 @@ pub(super) fn transport(block: &Block, udev: &Properties) -> Transport {
     };
     let named = |prefix: &str| block.name.starts_with(prefix);
     match () {
+        () if named("loop") => Transport::Loop,
         () if below("usb") => Transport::Usb,
         () if named("nvme") => Transport::Nvme,
         () if named("mmcblk") => Transport::Mmc,

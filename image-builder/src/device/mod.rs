@@ -6,6 +6,7 @@ mod contents;
 mod describe;
 mod find;
 mod kinds;
+mod look;
 mod magic;
 pub mod mounts;
 mod refusal;
@@ -18,15 +19,16 @@ pub(crate) mod testing;
 mod tests;
 pub mod udev;
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-pub use contents::{Contents, Holds, Part, look};
+pub use contents::{Contents, Holds, Part};
 pub use find::FindError;
 pub use kinds::{Bytes, Kind, Number, Transport};
+pub use look::look;
 pub use refusal::Refusal;
 pub use refuse::Ask;
 
@@ -63,6 +65,7 @@ pub struct Device {
     /// What kind of device it is.
     pub kind: Kind,
     /// The file of a loop device.
+    #[serde(serialize_with = "lossy_option")]
     pub backing: Option<PathBuf>,
     /// Its medium can be taken out.
     pub removable: bool,
@@ -131,10 +134,20 @@ impl System {
             backing: block.backing.clone(),
             removable,
             read_only: is_set("ro"),
-            size: block.size,
+            size: match block.size {
+                0 if removable => self.size_when_opened(block),
+                size => size,
+            },
             // Every queue has one; were it not so, nothing would be written.
             sector: block.value("queue/logical_block_size").unwrap_or(0),
         }
+    }
+
+    /// Without udev, nobody makes the kernel look whether a card was put in; that
+    /// somebody opens the reader does.
+    fn size_when_opened(&self, block: &Block) -> u64 {
+        drop(File::open(self.real(block.path())));
+        block.size_now().unwrap_or(0)
     }
 
     /// The names of devices, and links to them that say which they are.
@@ -182,10 +195,21 @@ impl Device {
     /// devices that have a file.
     pub fn is_disk(&self) -> bool {
         match self.kind {
-            Kind::Disk => true,
-            Kind::Loop => self.backing.is_some(),
+            Kind::Disk | Kind::Loop => true,
             Kind::Other(_) => false,
         }
+    }
+}
+
+/// A path of any bytes as text: JSON has no other.
+fn lossy<S: serde::Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&path.display())
+}
+
+fn lossy_option<S: serde::Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
+    match path {
+        Some(path) => lossy(path, to),
+        None => to.serialize_none(),
     }
 }
 

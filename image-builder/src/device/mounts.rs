@@ -160,10 +160,10 @@ pub(super) fn namespaces(proc: &Path) -> io::Result<Vec<Namespace>> {
         };
         seen.push(identity);
         let command = fs::read(dir.join("comm")).unwrap_or_default();
-        let command = String::from_utf8_lossy(&command);
+        let command = super::words(&String::from_utf8_lossy(&command)).unwrap_or_default();
         namespaces.push(Namespace {
             mounts: mountinfo(&text)?,
-            process: Some(format!("{} ({})", name.display(), command.trim_end())),
+            process: Some(format!("{} ({command})", name.display())),
         });
     }
     Ok(namespaces)

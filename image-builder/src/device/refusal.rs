@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::Bytes;
+use super::{Bytes, lossy};
 
 /// Why a disk is not written to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -23,6 +23,7 @@ pub enum Refusal {
     #[error("this system runs from it: it holds {what}; name another disk")]
     SystemDisk {
         /// `/` or what else it holds.
+        #[serde(serialize_with = "lossy")]
         what: PathBuf,
     },
     /// What this run works with is on it.
@@ -31,6 +32,7 @@ pub enum Refusal {
     )]
     Backs {
         /// The working directory, the cache, or an image.
+        #[serde(serialize_with = "lossy")]
         what: PathBuf,
     },
     /// Mounted.
@@ -40,8 +42,10 @@ pub enum Refusal {
     )]
     Mounted {
         /// The disk, a partition, or what is made of one.
+        #[serde(serialize_with = "lossy")]
         what: PathBuf,
         /// Where; the shortest of several places.
+        #[serde(serialize_with = "lossy")]
         at: PathBuf,
         /// How many places there are besides.
         more: usize,
@@ -53,12 +57,14 @@ pub enum Refusal {
     #[error("{what} is in use as swap space; `swapoff {what}`")]
     Swap {
         /// The disk, a partition, or what is made of one.
+        #[serde(serialize_with = "lossy")]
         what: PathBuf,
     },
     /// Something is made of it.
     #[error("{what} is held by {holder}, {kind}; {remedy}")]
     Holder {
         /// The disk, a partition, or what is made of one.
+        #[serde(serialize_with = "lossy")]
         what: PathBuf,
         /// Who holds it.
         holder: String,
@@ -74,6 +80,7 @@ pub enum Refusal {
     )]
     Member {
         /// The disk or a partition.
+        #[serde(serialize_with = "lossy")]
         what: PathBuf,
         /// `a ZFS pool`.
         of: &'static str,
@@ -131,7 +138,17 @@ fn unmount(what: &Path, at: &Path, more: usize, process: Option<&str>) -> String
         None => format!("`umount {}`", what.display()),
         Some(pid) => format!(
             "end that process, or `nsenter --target {pid} --mount umount {}`",
-            at.display()
+            quoted(at)
         ),
+    }
+}
+
+/// As a shell takes it.
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |char: char| char.is_ascii_alphanumeric() || "/._-+:@".contains(char);
+    match path.chars().all(plain) {
+        true => path,
+        false => format!("'{}'", path.replace('\'', r"'\''")),
     }
 }

@@ -1,14 +1,14 @@
 //! Whether a disk may be written to: every reason against it, the gravest first.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::contents::{holds, holds_by_udev};
+use super::contents::holds_by_udev;
 use super::snapshot::{Above, Snapshot};
 use super::sysfs::Block;
 use super::udev::Properties;
-use super::{Device, Kind, Refusal, System, magic};
-use crate::io::Region;
+use super::{Contents, Device, Kind, Refusal, System, look, magic};
 
 /// The sectors that our boot partition is made for.
 const SECTOR: u32 = 512;
@@ -49,11 +49,12 @@ impl System {
             return Ok(vec![system]);
         }
         let mut refusals = Vec::new();
-        if let Kind::Other(kind) = disk.kind {
-            refusals.push(Refusal::NotADisk { kind });
-        }
-        refusals.extend(needed_here(&now, disk, ask.keep_off));
+        refusals.extend(self.needed_here(&now, disk, ask.keep_off));
         refusals.extend(used(&now, disk));
+        if let Kind::Other(kind) = disk.kind {
+            refusals.insert(0, Refusal::NotADisk { kind });
+            return Ok(refusals);
+        }
         refusals.extend(self.members(&now, disk, device));
         if device.size == 0 {
             refusals.push(Refusal::Empty);
@@ -71,26 +72,58 @@ impl System {
         if device.sector != SECTOR {
             refusals.push(Refusal::SectorSize(device.sector));
         }
-        if device.internal && device.is_disk() && !ask.internal_allowed {
+        if device.internal && !ask.internal_allowed {
             refusals.push(Refusal::Internal);
         }
         Ok(refusals)
     }
 
-    /// The disk and its partitions that are parts of volumes nobody put together.
-    /// What is put together has a holder, and that one is named.
+    /// What this run needs that is on the disk.
+    fn needed_here(&self, now: &Snapshot<'_>, disk: &Block, keep_off: &[PathBuf]) -> Vec<Refusal> {
+        let files = keep_off.iter().filter(|path| {
+            // A loop device's file may be the image that is to be written.
+            let behind = || {
+                self.resolve(path)
+                    .is_ok_and(|path| disk.backing == Some(path))
+            };
+            is_on(now, path, disk) || behind()
+        });
+        files
+            .map(|what| Refusal::Backs { what: what.clone() })
+            .collect()
+    }
+
+    /// The disk and its partitions that are parts of volumes nobody put together,
+    /// by udev's word or by their bytes. What is put together has a holder, and
+    /// that one is named.
     fn members(&self, now: &Snapshot<'_>, disk: &Block, device: &Device) -> Vec<Refusal> {
-        let region = self.open(device).ok();
-        let all = std::iter::once(disk).chain(now.blocks.partitions(&disk.name));
-        let idle = all.filter(|block| block.holders.is_empty());
-        let members = idle.filter_map(|block| {
+        let mut kinds = BTreeMap::new();
+        let mut held = Vec::new();
+        for block in std::iter::once(disk).chain(now.blocks.partitions(&disk.name)) {
             let udev = Properties::of(&self.real("/run"), block.number);
-            let by_udev = holds_by_udev(&udev).map(|holds| holds.kind);
-            let by_us = region.as_ref().and_then(|disk| kind_on(disk, block));
-            let kind = [by_udev, by_us].into_iter().flatten();
-            let kind = kind.into_iter().find(|kind| magic::is_member(kind))?;
-            Some(Refusal::Member {
-                what: block.path(),
+            if let Some(holds) = holds_by_udev(&udev) {
+                kinds.insert(block.path(), holds.kind);
+            }
+            if !block.holders.is_empty() {
+                held.push(block.path());
+            }
+        }
+        match self.open(device).and_then(|disk| look(&disk)) {
+            Ok(Contents::FileSystem(holds)) => {
+                kinds.insert(disk.path(), holds.kind);
+            }
+            Ok(Contents::Partitions(parts)) => kinds.extend(parts.into_iter().filter_map(|part| {
+                let path = disk.partition_path(part.number);
+                Some((path, part.holds?.kind))
+            })),
+            // Without the right to read it, udev's word is all there is.
+            Ok(_) | Err(_) => {}
+        }
+        let idle = kinds.into_iter().filter(|(what, _)| !held.contains(what));
+        let members = idle.filter(|(_, kind)| magic::is_member(kind));
+        members
+            .map(|(what, kind)| Refusal::Member {
+                what,
                 of: match kind.as_str() {
                     "zfs_member" => "a ZFS pool",
                     "LVM2_member" | "LVM1_member" => "an LVM volume group",
@@ -98,18 +131,8 @@ impl System {
                     _ => "a RAID array",
                 },
             })
-        });
-        members.collect()
+            .collect()
     }
-}
-
-/// What a disk or a partition of it holds, if that can be read.
-fn kind_on(disk: &Region, block: &Block) -> Option<String> {
-    let region = match &block.partition {
-        None => disk.clone(),
-        Some((_, _, start)) => disk.slice(*start, block.size).ok()?,
-    };
-    Some(holds(&region).ok()??.kind)
 }
 
 /// Whether this system runs from the disk.
@@ -120,17 +143,6 @@ fn system_disk(now: &Snapshot<'_>, disk: &Block) -> Option<Refusal> {
         .find(|path| is_on(now, path, disk))?;
     let what = what.to_owned();
     Some(Refusal::SystemDisk { what })
-}
-
-/// What this run needs that is on the disk.
-fn needed_here(now: &Snapshot<'_>, disk: &Block, keep_off: &[PathBuf]) -> Vec<Refusal> {
-    let files = keep_off.iter().filter(|path| {
-        // A loop device's file may be the image that is to be written.
-        is_on(now, path, disk) || disk.backing.as_ref() == Some(path)
-    });
-    files
-        .map(|what| Refusal::Backs { what: what.clone() })
-        .collect()
 }
 
 fn is_on(now: &Snapshot<'_>, path: &Path, disk: &Block) -> bool {

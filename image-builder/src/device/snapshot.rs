@@ -128,7 +128,10 @@ impl<'a> Snapshot<'a> {
     /// The whole disks that a path lies on, or is; none where it is on no disk.
     /// A path that does not exist lies where it would be made.
     pub(super) fn disks_of(&self, path: &Path) -> Vec<&Block> {
-        let mut path = path;
+        let Ok(path) = std::path::absolute(path) else {
+            return Vec::new();
+        };
+        let mut path = path.as_path();
         let resolved = loop {
             match (self.system.resolve(path), path.parent()) {
                 (Ok(resolved), _) => break resolved,

@@ -46,7 +46,7 @@ impl Block {
         });
         Some(Self {
             kind: kind(&dir, &name),
-            size: value::<u64>(&dir, "size")?.saturating_mul(UNIT),
+            size: size(&dir)?,
             backing: attribute(&dir, "loop/backing_file").map(PathBuf::from),
             holders: names(&dir.join("holders")),
             slaves: names(&dir.join("slaves")),
@@ -62,9 +62,22 @@ impl Block {
         Path::new("/dev").join(self.name.replace('!', "/"))
     }
 
+    /// The node of its partition with that number, be it known to the kernel or
+    /// not: after a digit the kernel puts a `p`.
+    pub(super) fn partition_path(&self, number: u32) -> PathBuf {
+        let path = self.path().display().to_string();
+        let digit = path.ends_with(|last: char| last.is_ascii_digit());
+        PathBuf::from(format!("{path}{}{number}", if digit { "p" } else { "" }))
+    }
+
     /// An attribute's text; `None` where there is none, or it is empty.
     pub(super) fn attribute(&self, name: &str) -> Option<String> {
         attribute(&self.dir, name)
+    }
+
+    /// Its size, read again.
+    pub(super) fn size_now(&self) -> Option<u64> {
+        size(&self.dir)
     }
 
     /// An attribute that is a number.
@@ -127,9 +140,16 @@ fn kind(dir: &Path, name: &str) -> Kind {
     if has("partition") {
         return Kind::Other("a partition");
     }
-    // Their queue is `loop/` only while they have a file.
     if is("loop") {
-        return Kind::Loop;
+        return match has("loop/backing_file") {
+            true => Kind::Loop,
+            false => Kind::Other("a loop device without a file"),
+        };
+    }
+    // `mmcblk0boot0`, `mmcblk0rpmb`: of the size of a firmware, beside the disk.
+    let card = name.strip_prefix("mmcblk");
+    if card.is_some_and(|rest| !rest.bytes().all(|byte| byte.is_ascii_digit())) {
+        return Kind::Other("a special area of flash memory");
     }
     if has("dm") {
         return Kind::Other("a device-mapper volume");
@@ -172,6 +192,10 @@ pub(super) fn attribute(dir: &Path, name: &str) -> Option<String> {
 
 fn value<T: std::str::FromStr>(dir: &Path, name: &str) -> Option<T> {
     attribute(dir, name)?.parse().ok()
+}
+
+fn size(dir: &Path) -> Option<u64> {
+    Some(value::<u64>(dir, "size")?.saturating_mul(UNIT))
 }
 
 /// The names in a directory, sorted; none if there is no directory.

@@ -1,6 +1,6 @@
 //! What is on a disk.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 
@@ -14,29 +14,12 @@ const MIB: u64 = 1 << 20;
 fn disk(size: u64) -> (Tree, File) {
     let tree = Tree::new();
     tree.disk("sda", "pci0000:00/usb1/1-1", size);
-    let node = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(tree.path("dev/sda"));
-    (tree, node.expect("the disk"))
+    let node = node(&tree, "sda");
+    (tree, node)
 }
 
 fn contents(tree: &Tree) -> String {
     tree.system().contents(&device(tree, "sda")).to_string()
-}
-
-/// An MBR with partitions of `(start, length)` in bytes.
-fn mbr(disk: &File, partitions: &[(u64, u64)]) {
-    let mut sector = [0; 512];
-    sector[510..].copy_from_slice(&[0x55, 0xaa]);
-    for (record, (start, len)) in sector[446..510].chunks_mut(16).zip(partitions) {
-        record[4] = 0x0c;
-        for (at, value) in [(8, start), (12, len)] {
-            let sectors = u32::try_from(value / 512).expect("small");
-            record[at..at + 4].copy_from_slice(&sectors.to_le_bytes());
-        }
-    }
-    disk.write_all_at(&sector, 0).expect("MBR");
 }
 
 /// A FAT32 with the files, as any other tool makes it.

@@ -4,6 +4,8 @@ mod contents;
 mod find;
 mod refusals;
 
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use super::testing::Tree;
@@ -23,6 +25,27 @@ fn reasons(tree: &Tree, name: &str, ask: &Ask<'_>) -> Vec<String> {
     let refusals = tree.system().refusals(&device(tree, name), ask);
     let refusals = refusals.expect("refusals").into_iter();
     refusals.map(|refusal| refusal.to_string()).collect()
+}
+
+/// A disk's bytes.
+fn node(tree: &Tree, name: &str) -> File {
+    let path = tree.path(&format!("dev/{name}"));
+    let options = File::options().read(true).write(true).open(path);
+    options.expect(name)
+}
+
+/// An MBR with partitions of `(start, length)` in bytes.
+fn mbr(disk: &File, partitions: &[(u64, u64)]) {
+    let mut sector = [0; 512];
+    sector[510..].copy_from_slice(&[0x55, 0xaa]);
+    for (record, (start, len)) in sector[446..510].chunks_mut(16).zip(partitions) {
+        record[4] = 0x0c;
+        for (at, value) in [(8, start), (12, len)] {
+            let sectors = u32::try_from(value / 512).expect("small");
+            record[at..at + 4].copy_from_slice(&sectors.to_le_bytes());
+        }
+    }
+    disk.write_all_at(&sector, 0).expect("MBR");
 }
 
 #[test]

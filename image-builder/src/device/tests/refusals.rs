@@ -48,6 +48,7 @@ fn what_the_run_needs_is_kept() {
         "sys/class/block/loop0/loop/backing_file",
         "/home/pi-1.img\n",
     );
+    tree.write("home/pi-1.img", "");
     let keep_off = ["/home/cache/not/yet/made", "/dev/sdb", "/home/pi-1.img"].map(PathBuf::from);
     let ask = Ask {
         keep_off: &keep_off,
@@ -95,6 +96,23 @@ fn a_mount_elsewhere_counts_and_says_where() {
     symlink("/srv/chroot", tree.path("proc/4714/root")).expect("root");
     assert!(said(&tree, "sdb").contains("/dev/sdb is mounted at /deep"));
     assert_eq!(said(&tree, "sdc"), "");
+}
+
+#[test]
+fn odd_mount_points_are_words_and_commands_all_the_same() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let odd = std::ffi::OsString::from_vec(b"/it's \xff".to_vec());
+    let refusal = Refusal::Mounted {
+        what: "/dev/sda1".into(),
+        at: odd.into(),
+        more: 1,
+        process: Some("7 (sh)".into()),
+    };
+    let json = serde_json::to_value(&refusal).expect("JSON");
+    assert_eq!(json["with"]["at"], "/it's \u{fffd}");
+    let text = refusal.to_string();
+    let wanted = "; end that process, or `nsenter --target 7 --mount umount '/it'\\''s \u{fffd}'`";
+    assert!(text.ends_with(wanted), "{text}");
 }
 
 #[test]
@@ -177,20 +195,17 @@ fn holders_are_followed_up_and_down() {
 
 #[test]
 fn members_are_known_by_their_bytes_where_there_is_no_udev() {
-    use std::os::unix::fs::FileExt as _;
     let tree = Tree::new();
     let write = |name: &str, at: u64, bytes: &[u8]| {
-        let node = std::fs::OpenOptions::new();
-        let node = node
-            .clone()
-            .write(true)
-            .open(tree.path(&format!("dev/{name}")));
-        node.expect(name).write_all_at(bytes, at).expect(name);
+        node(&tree, name).write_all_at(bytes, at).expect(name);
     };
     for name in ["sda", "sdb", "sdc", "sdd", "sde"] {
         stick(&tree, name);
     }
-    tree.partition("sda", 1, GIB, GIB);
+    // The kernel need not know the partition. What is left behind the table of an
+    // array that was here before is nobody's.
+    mbr(&node(&tree, "sda"), &[(GIB, GIB)]);
+    write("sda", 64 * GIB - (64 << 10), b"\xfc\x4e\x2b\xa9");
     write("sda", GIB + 512, b"LABELONE");
     write(
         "sdb",
@@ -208,6 +223,7 @@ fn members_are_known_by_their_bytes_where_there_is_no_udev() {
             .expect("words")
             .to_owned()
     };
+    assert_eq!(said(&tree, "sda").lines().count(), 1);
     assert_eq!(of("sda"), "/dev/sda1 is part of an LVM volume group");
     assert_eq!(of("sdb"), "/dev/sdb is part of a ZFS pool");
     assert_eq!(of("sdc"), "/dev/sdc is part of a RAID array");
