@@ -6,6 +6,7 @@
 //! The `procfs` crate is not used: it gives escapes back as they are, and one
 //! mount point that is not UTF-8 hides all the others from it.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -138,11 +139,14 @@ pub(super) struct Namespace {
 /// the disk exclusively (open(2), `O_EXCL`) meets those too.
 pub(super) fn namespaces(proc: &Path) -> io::Result<Vec<Namespace>> {
     let own = proc.join("self");
-    let mut seen = vec![identity(&own)];
+    let text = fs::read(own.join("mountinfo"))?;
     let mut namespaces = vec![Namespace {
-        mounts: mountinfo(&fs::read(own.join("mountinfo"))?)?,
+        mounts: mountinfo(&text)?,
         process: None,
     }];
+    let mut seen = vec![identity(&own)];
+    // Of other users' processes only this tells that they see the same.
+    let mut texts = BTreeSet::from([text]);
     for entry in fs::read_dir(proc)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -159,10 +163,14 @@ pub(super) fn namespaces(proc: &Path) -> io::Result<Vec<Namespace>> {
             continue;
         };
         seen.push(identity);
+        let mounts = mountinfo(&text)?;
+        if !texts.insert(text) {
+            continue;
+        }
         let command = fs::read(dir.join("comm")).unwrap_or_default();
         let command = super::words(&String::from_utf8_lossy(&command)).unwrap_or_default();
         namespaces.push(Namespace {
-            mounts: mountinfo(&text)?,
+            mounts,
             process: Some(format!("{} ({command})", name.display())),
         });
     }
