@@ -2,7 +2,10 @@
 //! content stays. The writing itself is `flash`'s; whether this is the right
 //! disk was decided before.
 
+mod eject;
 mod image;
+
+pub use eject::{Ejected, eject, reread};
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +15,7 @@ use rangemap::RangeSet;
 use uuid::Uuid;
 
 use crate::build::Prepared;
-use crate::flash::{self, Content, Disk, HEAD, Options, Outcome, RECORD_OFFSET, Target};
+use crate::flash::{Content, Disk, HEAD, RECORD_OFFSET, Target as _};
 use crate::io::Region;
 use crate::layout::{ALIGN, Frame, Span};
 use crate::progress::Progress;
@@ -23,20 +26,6 @@ pub enum What<'a> {
     Node(&'a Prepared<'a>),
     /// An image file, raw.
     Image(&'a Region),
-}
-
-/// A disk to be written.
-pub struct Job<'a> {
-    /// What is to be on it.
-    pub what: What<'a>,
-    /// The disk, opened for this.
-    pub disk: Disk,
-    /// A data partition of the same node that stays, from [`data_partition`].
-    pub keep: Option<(Span, Uuid)>,
-    /// A directory for scratch files.
-    pub scratch: &'a Path,
-    /// How to write.
-    pub options: Options,
 }
 
 impl What<'_> {
@@ -67,30 +56,29 @@ pub fn data_partition(disk: &Disk, what: &What<'_>) -> anyhow::Result<Option<(Sp
     Ok(image::data_on(&region, id))
 }
 
-/// Writes the disk.
+/// What is to be on a disk of `size` bytes; `keep` is a data partition of it that
+/// stays, from [`data_partition`]. `scratch` is a directory for scratch files.
 ///
 /// # Errors
-/// When the content does not fit the disk, before anything was written; and
-/// [`flash::Failed`], which says what is left.
-pub fn write(job: Job<'_>, progress: &mut dyn Progress) -> anyhow::Result<Outcome> {
-    let content = Arc::new(content(&job, progress)?);
-    let target: Arc<dyn Target> = Arc::new(job.disk);
-    Ok(flash::flash(&content, &target, job.options, progress)?)
-}
-
-fn content(job: &Job<'_>, progress: &mut dyn Progress) -> anyhow::Result<Content> {
-    let size = job.disk.len();
-    let kept = job.keep.map(|(span, _)| span);
+/// When the content does not fit the disk, or cannot be read.
+pub fn content(
+    what: &What<'_>,
+    size: u64,
+    keep: Option<(Span, Uuid)>,
+    scratch: &Path,
+    progress: &mut dyn Progress,
+) -> anyhow::Result<Content> {
+    let kept = keep.map(|(span, _)| span);
     let frame = Frame { size, kept };
-    let (pieces, used, first) = match job.what {
+    let (pieces, used, first) = match what {
         What::Node(node) => {
-            let disk = node.compose(Some(frame), job.scratch, progress)?;
+            let disk = node.compose(Some(frame), scratch, progress)?;
             let mut used = disk.used(kept.is_some())?;
             used.insert(0..HEAD);
             (disk.pieces()?, used, ALIGN)
         }
         What::Image(image) => {
-            let id = job.keep.map(|(_, id)| id).unwrap_or_default();
+            let id = keep.map(|(_, id)| id).unwrap_or_default();
             let image::Imaged {
                 pieces,
                 used,

@@ -14,6 +14,8 @@ static CHANGES: LazyLock<Overlay> = LazyLock::new(fuzz::walk::changes);
 
 fuzz_target!(|data: &[u8]| {
     let image = GOOD.damaged(data);
+    // An image that is written to a disk need not be good.
+    let _ = bootfs::used(&*image);
     // As a base is: looked at from all sides first.
     if bootfs::check(&*image).is_err() {
         return;

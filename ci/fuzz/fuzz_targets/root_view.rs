@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use fuzz::damage::Good;
 use imgbuild::io::ReadAt as _;
-use imgbuild::rootfs::{RootView, Superblock};
+use imgbuild::rootfs::{self, RootView, Superblock};
 use libfuzzer_sys::fuzz_target;
 
 static GOOD: LazyLock<[Good; 2]> =
@@ -21,6 +21,9 @@ fuzz_target!(|data: &[u8]| {
     // As `source` does it: what its superblock gives away is not looked into.
     let usable =
         Superblock::read(&*image).is_ok_and(|superblock| superblock.check(image.len()).is_ok());
+    if usable {
+        let _ = rootfs::used(&image);
+    }
     if usable && let Ok(view) = RootView::open(image) {
         fuzz::walk::root(&view);
     }

@@ -6,8 +6,11 @@ use std::process::ExitCode;
 use crate::cmd::CmdError;
 use crate::compose::FitError;
 use crate::config::{Problems, UnknownNode};
+use crate::device::FindError;
 use crate::fetch::FetchError;
+use crate::flash::{Failed, FlashError, OpenError, RecordError};
 use crate::inspect::LookError;
+use crate::layout::FrameError;
 use crate::lock::{LockError, Missing};
 use crate::overlay::links::LinkLoop;
 use crate::progress::Interrupted;
@@ -21,6 +24,8 @@ use crate::view::Unreadable;
 use super::cache::Damaged;
 use super::lock::OutOfDate;
 use super::r#try::NotUp;
+use super::verify::Differs;
+use super::write::{NotConfirmed, Refused};
 
 /// Shown under `--help`; the README repeats it.
 pub(super) const HELP: &str = "\
@@ -34,6 +39,8 @@ Exit codes:
   6    the output cannot be written: it exists, there is no room, no permission
   7    the node that was tried did not come up
   8    something cannot be downloaded, or is not what it should be
+  9    the disk must not be written: refused, in use, too small, or not confirmed
+  10   the disk failed, or does not hold what was written
   130  interrupted";
 
 /// What the shell expects of a program that Ctrl-C ended: 128 + SIGINT.
@@ -43,7 +50,10 @@ pub(super) const INTERRUPTED: u8 = 130;
 pub(super) fn report(error: &anyhow::Error) -> ExitCode {
     let code = code(error);
     if code == INTERRUPTED {
-        eprintln!("interrupted; nothing was left half-written");
+        match error.downcast_ref::<Failed>() {
+            Some(failed) => eprintln!("interrupted; {}", failed.aftermath),
+            None => eprintln!("interrupted; nothing was left half-written"),
+        }
     } else {
         // Problems bring their own places; a prefix would spoil `file:line`.
         match error.downcast_ref::<Problems>() {
@@ -79,6 +89,8 @@ fn meaning(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         .or(is(cause.is::<SinkError>(), 6))
         .or(is(cause.is::<NotUp>(), 7))
         .or(is(is_about_a_download(cause), 8))
+        .or(is(is_about_the_choice_of_a_disk(cause), 9))
+        .or(is(is_about_a_bad_disk(cause), 10))
 }
 
 fn is_about_configuration(cause: &(dyn std::error::Error + 'static)) -> bool {
@@ -88,6 +100,21 @@ fn is_about_configuration(cause: &(dyn std::error::Error + 'static)) -> bool {
         || cause.is::<LockError>()
         || cause.is::<OutOfDate>()
         || matches!(cause.downcast_ref(), Some(Missing::Lock(_)))
+}
+
+fn is_about_the_choice_of_a_disk(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.is::<FindError>()
+        || cause.is::<Refused>()
+        || cause.is::<NotConfirmed>()
+        || cause.is::<OpenError>()
+        || cause.is::<FrameError>()
+}
+
+fn is_about_a_bad_disk(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let flash = cause.downcast_ref::<FlashError>();
+    flash.is_some_and(|error| !matches!(error, FlashError::Interrupted(_)))
+        || cause.is::<RecordError>()
+        || cause.is::<Differs>()
 }
 
 fn is_about_a_download(cause: &(dyn std::error::Error + 'static)) -> bool {

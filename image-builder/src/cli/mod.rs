@@ -13,6 +13,8 @@ mod network;
 mod schema;
 mod terminal;
 mod r#try;
+mod verify;
+mod write;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -63,6 +65,10 @@ enum Command {
     Fetch(fetch::Args),
     /// Compose a node's image.
     Build(build::Args),
+    /// Write a node or an image to a disk, read back.
+    Write(write::Args),
+    /// Tell whether a disk still holds what was written to it.
+    Verify(verify::Args),
     /// Boot a scratch copy of an image in QEMU and follow its first boot.
     Try(r#try::Args),
     /// Show, verify and prune what is kept of bases.
@@ -82,6 +88,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Lock(args) => lock::run(global, args),
         Command::Fetch(args) => fetch::run(global, args),
         Command::Build(args) => build::run(global, args),
+        Command::Write(args) => write::run(global, args),
+        Command::Verify(args) => verify::run(args),
         Command::Try(args) => r#try::run(global, args),
         Command::Cache(args) => cache::run(global, args),
         Command::Inspect(args) => inspect::run(args),

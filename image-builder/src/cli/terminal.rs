@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::exit::INTERRUPTED;
@@ -14,6 +14,9 @@ use crate::progress::{Interrupted, Progress};
 
 /// Steps shorter than this are not worth a line in a log.
 const WORTH_A_LINE: Duration = Duration::from_secs(1);
+
+/// How often a bar is drawn though nothing happens.
+const TICK: Duration = Duration::from_millis(120);
 
 /// Set by the first Ctrl-C (or SIGTERM); the second ends the program at once.
 #[derive(Debug, Clone)]
@@ -52,6 +55,36 @@ pub(super) struct Terminal {
     bar: ProgressBar,
     interrupts: Interrupts,
     begun: Option<(String, Instant)>,
+    /// Before every word, where there are several of these.
+    name: String,
+}
+
+/// One [`Terminal`] for each of several works at the same time.
+pub(super) struct Terminals;
+
+impl Terminals {
+    /// A bar below another for each name; without a terminal lines that begin
+    /// with it. A single one goes without.
+    pub(super) fn new(names: &[String], interrupts: Interrupts) -> Vec<Terminal> {
+        let bars = MultiProgress::with_draw_target(match io::stderr().is_terminal() {
+            true => ProgressDrawTarget::stderr(),
+            false => ProgressDrawTarget::hidden(),
+        });
+        let one = |name: &String| {
+            let bar = bars.add(ProgressBar::no_length());
+            bar.enable_steady_tick(TICK);
+            Terminal {
+                bar,
+                interrupts: interrupts.clone(),
+                begun: None,
+                name: match names.len() {
+                    1 => String::new(),
+                    _ => format!("{name}: "),
+                },
+            }
+        };
+        names.iter().map(one).collect()
+    }
 }
 
 impl Terminal {
@@ -60,13 +93,19 @@ impl Terminal {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         if io::stderr().is_terminal() {
             bar.set_draw_target(ProgressDrawTarget::stderr());
-            bar.enable_steady_tick(Duration::from_millis(120));
+            bar.enable_steady_tick(TICK);
         }
         Ok(Self {
             bar,
             interrupts: Interrupts::listen()?,
             begun: None,
+            name: String::new(),
         })
+    }
+
+    /// What it listens to.
+    pub(super) fn interrupts(&self) -> Interrupts {
+        self.interrupts.clone()
     }
 
     /// Ends the last step.
@@ -80,7 +119,11 @@ impl Terminal {
             && self.bar.is_hidden()
             && since.elapsed() >= WORTH_A_LINE
         {
-            eprintln!("{name}: {:.1} s", since.elapsed().as_secs_f64());
+            eprintln!(
+                "{}{name}: {:.1} s",
+                self.name,
+                since.elapsed().as_secs_f64()
+            );
         }
     }
 }
@@ -91,7 +134,7 @@ impl Progress for Terminal {
         self.begun = Some((name.to_owned(), Instant::now()));
         self.bar.reset();
         self.bar.set_style(style(total));
-        self.bar.set_message(name.to_owned());
+        self.bar.set_message(format!("{}{name}", self.name));
         match total {
             Some(total) => self.bar.set_length(total),
             None => self.bar.unset_length(),
@@ -104,7 +147,7 @@ impl Progress for Terminal {
     }
 
     fn note(&mut self, text: &str) {
-        self.bar.suspend(|| eprintln!("note: {text}"));
+        self.bar.suspend(|| eprintln!("{}note: {text}", self.name));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek as _, SeekFrom};
 use std::ops::Range;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -85,6 +85,14 @@ impl Disk {
     /// When no more files may be open.
     pub fn reader(&self) -> io::Result<File> {
         self.plain.try_clone()
+    }
+
+    /// Its device number (`st_rdev`, stat(2)): which disk was really opened.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn number(&self) -> io::Result<u64> {
+        Ok(self.plain.metadata()?.rdev())
     }
 
     fn direct(&self) -> Option<&File> {

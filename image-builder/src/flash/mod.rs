@@ -8,6 +8,7 @@
 //! use are zeros on the disk, never "left out because they are zeros".
 
 mod buffer;
+mod check;
 mod compare;
 mod content;
 mod disk;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
+pub use check::{Checked, check};
 pub use content::{Content, HEAD};
 pub use disk::{Disk, OpenError};
 pub use error::{Aftermath, Failed, FlashError, Pattern, Stage};

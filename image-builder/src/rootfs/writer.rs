@@ -21,6 +21,10 @@ const ROOT: u32 = 2;
 /// kernel (`MAXSYMLINKS`, path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
+/// Directories within each other that are removed with what is in them: a path
+/// has 4096 bytes (`PATH_MAX`), and a real root some 20 levels.
+const MAX_DEPTH: usize = 256;
+
 /// The journal's inode (`EXT4_JOURNAL_INO`).
 const JOURNAL: u32 = 8;
 
@@ -36,6 +40,9 @@ pub enum PathError {
     /// A file where a directory is needed.
     #[error("{0} in its path is not a directory")]
     NotADirectory(String),
+    /// A directory that holds one it is in, or lies deeper than any path goes.
+    #[error("its directories run in a circle: the file system is damaged")]
+    Circle,
     /// A directory where a file or link was to be.
     #[error("there is a directory")]
     IsADirectory,
@@ -180,22 +187,36 @@ impl RootFs {
             return Ok(());
         };
         match self.entry(&place)? {
-            Some((ino, inode)) => self.remove_tree(place.dir, place.name(), ino, &inode),
+            Some((ino, inode)) => {
+                self.remove_tree(place.dir, place.name(), (ino, &inode), &mut Vec::new())
+            }
             None => Ok(()),
         }
     }
 
-    fn remove_tree(&self, dir: u32, name: &[u8], ino: u32, inode: &Inode) -> anyhow::Result<()> {
+    /// `above` are the directories that this one is in, as far as they go too.
+    fn remove_tree(
+        &self,
+        dir: u32,
+        name: &[u8],
+        (ino, inode): (u32, &Inode),
+        above: &mut Vec<u32>,
+    ) -> anyhow::Result<()> {
         if !inode.is_dir() {
             self.fs.apply_unlink_at(dir, name)?;
             return Ok(());
         }
+        if above.contains(&ino) || above.len() > MAX_DEPTH {
+            return Err(PathError::Circle.into());
+        }
+        above.push(ino);
         for entry in self.fs.read_dir_ino(ino)? {
             if entry.name != b"." && entry.name != b".." {
                 let child = self.fs.stat_ino(entry.inode)?;
-                self.remove_tree(ino, &entry.name, entry.inode, &child)?;
+                self.remove_tree(ino, &entry.name, (entry.inode, &child), above)?;
             }
         }
+        above.pop();
         self.fs.apply_rmdir_at(dir, name)?;
         Ok(())
     }

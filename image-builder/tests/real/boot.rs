@@ -97,7 +97,7 @@ impl<'a> Rig<'a> {
 }
 
 /// Waits for the agent's last word.
-fn wait_until_done(guest: &mut Guest) {
+pub(crate) fn wait_until_done(guest: &mut Guest) {
     let done = |line: &ConsoleLine| matches!(line, ConsoleLine::AllDone { .. });
     wait_for(guest, PATIENCE, done);
 }

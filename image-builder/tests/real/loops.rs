@@ -67,9 +67,36 @@ impl LoopDevice {
         PathBuf::from(format!("{disk}p{number}"))
     }
 
+    /// A link in `/dev/disk/by-id`, as udev makes one for a real disk.
+    pub(crate) fn by_id(&self) -> ById {
+        let dir = Path::new("/dev/disk/by-id");
+        fs::create_dir_all(dir).expect("by-id");
+        let name = self.path.file_name().expect("a name").to_string_lossy();
+        let link = dir.join(format!("imgbuild-test-{name}"));
+        // One of a test that was killed.
+        let _ = fs::remove_file(&link);
+        std::os::unix::fs::symlink(&self.path, &link).expect("link");
+        ById(link)
+    }
+
     /// The file behind it, to look at what really arrived.
     pub(crate) fn file(&self) -> &File {
         self.file.as_ref().expect("a file of its own").as_file()
+    }
+}
+
+/// A link in `/dev/disk/by-id`, until it is dropped.
+pub(crate) struct ById(PathBuf);
+
+impl ById {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for ById {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
     }
 }
 
@@ -105,9 +132,18 @@ pub(crate) struct Mount {
 
 impl Mount {
     pub(crate) fn new(device: &Path, point: &Path) -> Self {
+        Self::with(device, point, "rw")
+    }
+
+    /// Changes nothing on the device.
+    pub(crate) fn read_only(device: &Path, point: &Path) -> Self {
+        Self::with(device, point, "ro")
+    }
+
+    fn with(device: &Path, point: &Path, options: &str) -> Self {
         let _alone = mounting();
-        let paths = [device, point].map(|path| path.to_str().expect("UTF-8"));
-        run("mount", &paths);
+        let [device, at] = [device, point].map(|path| path.to_str().expect("UTF-8"));
+        run("mount", &["-o", options, device, at]);
         let point = point.to_owned();
         Self { point, _alone }
     }

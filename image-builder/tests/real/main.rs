@@ -12,3 +12,4 @@ mod lock;
 mod loops;
 mod packages;
 mod resolve;
+mod write;
