@@ -171,6 +171,53 @@ fn a_disk_in_use_as_swap_is_refused() {
     assert_eq!(refusals(&disk), [Refusal::Swap { what }]);
 }
 
+/// The foreign tools' opinion of the same disks.
+#[test]
+fn lsblk_and_blkid_say_the_same() {
+    if !loops::available() {
+        return;
+    }
+    let says = |program: &str, args: &[&str], disk: &LoopDevice| {
+        let mut command = Command::new(program);
+        let output = command.args(args).arg(disk.path()).output();
+        let text = output.expect(program).stdout;
+        String::from_utf8(text).expect("UTF-8").trim().to_owned()
+    };
+    for (make, sector) in [
+        ("mkfs.ext2 -q -L second", 512),
+        ("mkfs.ext3 -q -L third", 4096),
+        ("mkfs.ext4 -q -L fourth", 512),
+        ("mkfs.vfat -F 32 -n BOOT", 512),
+        ("mkfs.vfat -F 16 -n SMALL", 512),
+        ("mkswap -q -L swap", 512),
+    ] {
+        let disk = LoopDevice::in_memory(64 * MIB, sector);
+        let command = format!("{make} {} >&2", text(disk.path()));
+        run("sh", &["-c", &command]);
+        let device = System::host().find(disk.path()).expect("the disk");
+        let Contents::FileSystem(holds) = System::host().contents(&device) else {
+            panic!("{make}: {}", System::host().contents(&device));
+        };
+        let blkid = |tag| says("blkid", &["-p", "-o", "value", "-s", tag], &disk);
+        assert_eq!(holds.kind, blkid("TYPE"), "{make}");
+        // Of others than these two, only udev's labels are shown.
+        if let Some(label) = holds.label {
+            assert_eq!(label, blkid("LABEL"), "{make}");
+        }
+        let columns = "SIZE,LOG-SEC,RO,RM,MAJ:MIN";
+        let row = says("lsblk", &["-bdnro", columns], &disk);
+        let ours = format!(
+            "{} {} {} {} {}",
+            device.size,
+            device.sector,
+            u8::from(device.read_only),
+            u8::from(device.removable),
+            device.number
+        );
+        assert_eq!(row, ours);
+    }
+}
+
 #[test]
 fn a_disk_below_another_loop_device_is_refused() {
     if !loops::available() {
