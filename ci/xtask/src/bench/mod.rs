@@ -13,6 +13,7 @@ mod root;
 mod site;
 mod table;
 mod unpack;
+mod write;
 
 use std::ffi::OsString;
 use std::fs;
@@ -35,9 +36,20 @@ pub(crate) struct Request {
     /// Rounds that count; one more goes before them to warm the caches up
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
+    /// Only these, in place of all
+    #[arg(long, value_enum)]
+    only: Vec<Part>,
     /// Runs a command and prints its peak memory in KiB; `bench` calls it
     #[arg(long, hide = true, num_args = 1.., allow_hyphen_values = true)]
     peak_of: Option<Vec<OsString>>,
+}
+
+/// What is compared.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    Build,
+    Write,
+    Unpack,
 }
 
 /// Goals of issue 2, "Shown by".
@@ -69,13 +81,29 @@ pub(crate) fn run(request: &Request) -> Result<()> {
     if let Some(command) = &request.peak_of {
         return peak::print_own(command);
     }
+    let asked = |part| request.only.is_empty() || request.only.contains(&part);
     let dir = site::clear(workspace())?;
     let mut rows = Vec::new();
-    for (number, case) in CASES.iter().enumerate() {
-        let site = Site::prepare(workspace(), &dir, &number.to_string(), case.payload)?;
-        rows.extend(compare(case.name, &site, request.rounds)?);
+    if asked(Part::Build) {
+        for (number, case) in CASES.iter().enumerate() {
+            let site = Site::prepare(workspace(), &dir, &number.to_string(), case.payload)?;
+            rows.extend(compare(case.name, &site, request.rounds)?);
+        }
     }
-    rows.extend(unpack::rows(workspace(), &dir, request.rounds)?);
+    if asked(Part::Write) {
+        match nix::unistd::geteuid().is_root() {
+            true => {
+                let site = Site::prepare(workspace(), &dir, "write", 0)?;
+                let line = site.build();
+                Cmd::new(&line[0]).args(&line[1..]).run()?;
+                rows.extend(write::rows(&site, request.rounds)?);
+            }
+            false => say("writing disks is left out: loop devices need root"),
+        }
+    }
+    if asked(Part::Unpack) {
+        rows.extend(unpack::rows(workspace(), &dir, request.rounds)?);
+    }
     let machine = machine(&dir)?;
     fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;
     let table = Table { machine, rows };

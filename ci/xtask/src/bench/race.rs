@@ -12,7 +12,14 @@ use crate::cmd::Cmd;
 /// One way to make an image.
 pub(super) trait Contestant {
     /// What it makes; removed before every run, and that is not timed.
-    fn outputs(&self) -> Vec<PathBuf>;
+    fn outputs(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    /// What else is done before every run and not timed.
+    fn prepare(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// Makes it; durable on the disk when this returns.
     fn run(&self) -> Result<()>;
@@ -46,6 +53,7 @@ fn time(contestant: &dyn Contestant) -> Result<f64> {
     for output in contestant.outputs() {
         remove(&output).with_context(|| format!("removing {}", output.display()))?;
     }
+    contestant.prepare()?;
     // Nobody waits for what another one left to be written.
     Cmd::new("sync").run()?;
     let start = Instant::now();

@@ -101,22 +101,33 @@ impl Site {
 
     /// The command line that is measured.
     pub(super) fn build(&self) -> Vec<PathBuf> {
+        let mut line = self.command("build");
+        line.extend([
+            NODE.into(),
+            "--force".into(),
+            "--output".into(),
+            self.image(),
+        ]);
+        line
+    }
+
+    /// A command of `imgbuild` on this cluster.
+    pub(super) fn command(&self, name: &str) -> Vec<PathBuf> {
         let options = [
             ("--cluster", self.dir.join("cluster.toml")),
             ("--profiles", self.dir.join("profiles")),
             ("--cache", self.cache.clone()),
-            ("--output", self.image()),
         ];
         let program = [
             "env".into(),
             format!("SOURCE_DATE_EPOCH={EPOCH}").into(),
             self.root.join("out/bin/imgbuild"),
+            name.into(),
         ];
-        let command = ["build".into(), NODE.into(), "--force".into()];
         let options = options
             .into_iter()
             .flat_map(|(name, value)| [name.into(), value]);
-        program.into_iter().chain(command).chain(options).collect()
+        program.into_iter().chain(options).collect()
     }
 
     /// A disk with the bytes `imgbuild` starts from, laid out as its result is: what a peer copies. It is as sparse as `cp` makes it.
