@@ -10,6 +10,7 @@ use rangemap::RangeSet;
 use uuid::Uuid;
 
 use crate::bootfs::{self, FatError};
+use crate::compose::signatures;
 use crate::flash::HEAD;
 use crate::io::cow::Piece;
 use crate::io::{Blob, ReadAt as _, Region};
@@ -119,12 +120,18 @@ fn piece(offset: u64, bytes: Vec<u8>) -> Piece {
     Piece { offset, bytes }
 }
 
-/// What of a partition is in use, on the disk: what its file system says. All of
-/// it where that is one we do not know, or one whose word counts for nothing
-/// because it was copied while in use.
+/// What of a partition is in use, on the disk: what its file system says. Of an
+/// empty one it is both ends, where an earlier owner's must not be found; all of
+/// one that we do not know, or whose word counts for nothing because it was
+/// copied while in use.
 fn used_of(image: &Region, partition: &Partition) -> anyhow::Result<Vec<Range<u64>>> {
     let Partition { offset, len, .. } = *partition;
     let region = image.slice(offset, len)?;
+    // Nothing at all is no file system: nobody reads there before there is one.
+    if region.data()?.is_empty() {
+        let span = Span { offset, len };
+        return Ok(signatures(span).into());
+    }
     let used = match bootfs::used(&region) {
         Ok(used) => used,
         Err(FatError::Io(error)) => return Err(error.into()),

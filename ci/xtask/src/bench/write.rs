@@ -19,6 +19,9 @@ const GOAL_XZ: f64 = 0.6;
 const GOAL_DD: f64 = 1.0;
 const GOAL_FOUR: f64 = 1.5;
 
+/// Runs of some ten seconds differ little: so many are enough.
+const ROUNDS: u32 = 5;
+
 /// What a disk has beyond the image: everybody's is larger.
 const SLACK: u64 = 64 << 20;
 
@@ -40,7 +43,7 @@ pub(super) fn rows(site: &Site, rounds: u32) -> Result<Vec<Row>> {
     for (kind, dir) in [("disk", site.dir()), ("memory", Path::new("/dev/shm"))] {
         let disk = Disk::new(dir, kind, fs::metadata(&image)?.len() + SLACK)?;
         let ours = |what: &Path, verify: &'static str| Ours {
-            line: line(site, what, verify, &disk.link),
+            line: line(site, verify, [what.into(), disk.link.clone()]),
             disk: &disk,
         };
         let verified = ours(&image, "ranges");
@@ -65,7 +68,7 @@ pub(super) fn rows(site: &Site, rounds: u32) -> Result<Vec<Row>> {
             packed.display()
         ));
         let contestants: [&dyn Contestant; 6] = [&verified, &plain, &node, &bmaptool, &dd, &xz];
-        let [verified, plain, node, bmaptool, dd, xz] = race(rounds, contestants)?;
+        let [verified, plain, node, bmaptool, dd, xz] = race(rounds.min(ROUNDS), contestants)?;
         let row = |what: &str, ours, peer, goal| {
             Row::seconds(format!("{kind}: {what}"), ours, peer, goal)
         };
@@ -87,7 +90,8 @@ pub(super) fn rows(site: &Site, rounds: u32) -> Result<Vec<Row>> {
         ]);
         if kind == "memory" {
             disk.reset()?;
-            let peak = peak::of(&line(site, Path::new("pi-1"), "ranges", &disk.link))?;
+            let node = ["pi-1".into(), disk.link.clone()];
+            let peak = peak::of(&line(site, "ranges", node))?;
             rows.push(Row::mib(
                 "writing a node, peak memory",
                 peak,
@@ -105,15 +109,12 @@ fn four(site: &Site, image: &Path, rounds: u32) -> Result<Row> {
     let disks = (0..4)
         .map(|number| Disk::new(Path::new("/dev/shm"), &format!("four-{number}"), size))
         .collect::<Result<Vec<_>>>()?;
-    let mut all = line(site, Path::new("--all"), "ranges", Path::new("--yes"));
-    all.extend(
-        disks
-            .iter()
-            .map(|disk| format!("{}={}", image.display(), disk.link.display()).into()),
-    );
+    let pair = |disk: &Disk| format!("{}={}", image.display(), disk.link.display()).into();
+    let pairs = std::iter::once("--all".into()).chain(disks.iter().map(pair));
+    let all = line(site, "ranges", pairs);
     let first = disks.first().context("a first disk")?;
     let one = Ours {
-        line: line(site, image, "ranges", &first.link),
+        line: line(site, "ranges", [image.into(), first.link.clone()]),
         disk: first,
     };
     let four = Four {
@@ -130,10 +131,10 @@ fn four(site: &Site, image: &Path, rounds: u32) -> Result<Row> {
 }
 
 /// The command line that is measured.
-fn line(site: &Site, what: &Path, verify: &str, disk: &Path) -> Vec<PathBuf> {
+fn line(site: &Site, verify: &str, what: impl IntoIterator<Item = PathBuf>) -> Vec<PathBuf> {
     let mut line = site.command("write");
     line.extend(["--yes", "--no-eject", "--verify", verify].map(PathBuf::from));
-    line.extend([what.into(), disk.into()]);
+    line.extend(what);
     line
 }
 
@@ -169,7 +170,7 @@ impl Disk {
     /// As new: what was there before costs nobody anything.
     fn reset(&self) -> Result<()> {
         Cmd::new("blkdiscard")
-            .args(["--force", "--quiet"])
+            .args(["--force"])
             .arg(&self.device)
             .run()
     }
