@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use super::Global;
 use super::terminal::{Terminal, print_json, print_text};
+use crate::lock::{self, Lock};
 use crate::plan::Size;
-use crate::source::{self, Cache, Listed, State, Verdict};
+use crate::source::{self, Cache, Listed, Pruned, State, Verdict};
 
 /// Arguments of `imgbuild cache`.
 #[derive(Debug, clap::Args)]
@@ -40,12 +41,13 @@ enum Action {
         #[arg(long)]
         remove: bool,
     },
-    /// Remove what was not used for some time, and what killed runs left.
+    /// Remove what was not used for some time and is not in the cluster's lock, and
+    /// what killed runs left.
     Prune {
         /// How long it was not used.
         #[arg(long, value_name = "TIME", default_value = "30d", value_parser = humantime::parse_duration)]
         unused_for: Duration,
-        /// Remove all that no running imgbuild uses.
+        /// Remove all that no running imgbuild uses, locked or not.
         #[arg(long, conflicts_with = "unused_for")]
         all: bool,
         /// Only say what would be removed.
@@ -73,8 +75,12 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
             all,
             dry_run,
         } => {
+            let dir = global.cluster.parent().unwrap_or(Path::new("."));
+            let lock = Lock::load(&lock::path(dir))?.unwrap_or_default();
+            let wanted = |entry: &Listed| !all && lock.wants(&entry.name);
             let unused_for = if *all { Duration::ZERO } else { *unused_for };
-            prune(&cache, unused_for, *dry_run, args.json)
+            let pruned = cache.prune(unused_for, wanted, *dry_run)?;
+            show_pruned(&pruned, *dry_run, args.json)
         }
     }
 }
@@ -151,13 +157,13 @@ fn verify(cache: &Cache, remove: bool, json: bool) -> anyhow::Result<()> {
     }
 }
 
-fn prune(cache: &Cache, unused_for: Duration, dry_run: bool, json: bool) -> anyhow::Result<()> {
-    let pruned = cache.prune(unused_for, dry_run)?;
+fn show_pruned(pruned: &Pruned, dry_run: bool, json: bool) -> anyhow::Result<()> {
     if json {
         let all = |entries: &[Listed]| entries.iter().map(value).collect::<Vec<_>>();
         return print_json(&json!({
             "removed": all(&pruned.removed),
             "in_use": all(&pruned.in_use),
+            "locked": all(&pruned.wanted),
             "abandoned_files": pruned.abandoned,
             "freed_bytes": pruned.freed,
             "dry_run": dry_run,
@@ -176,6 +182,12 @@ fn prune(cache: &Cache, unused_for: Duration, dry_run: bool, json: bool) -> anyh
     for entry in &pruned.in_use {
         text += &format!(
             "kept the {} {}: a running imgbuild uses it\n",
+            entry.kind, entry.name
+        );
+    }
+    for entry in &pruned.wanted {
+        text += &format!(
+            "kept the {} {}: the cluster's lock names it\n",
             entry.kind, entry.name
         );
     }

@@ -147,6 +147,13 @@ impl Lock {
         wanted.collect()
     }
 
+    /// Whether it wants a file of the cache, by its name there: a download, or what
+    /// was unpacked from one; both begin with the download's sha256.
+    pub fn wants(&self, name: &str) -> bool {
+        let files = self.files();
+        files.iter().any(|(_, _, sha256)| name.starts_with(sha256))
+    }
+
     /// How a lock differs from an older one, a line each change.
     pub fn changes_since(&self, old: &Lock) -> Vec<ChangeLine> {
         let (before, after) = (old.lines(), self.lines());

@@ -199,7 +199,7 @@ fn a_killed_run_leaves_nothing_that_counts() {
         let file = File::open(lab.cache.dir().join("raw").join(name)).expect("open");
         file.set_modified(SystemTime::now() - DAY).expect("time");
     }
-    lab.cache.prune(30 * DAY, false).expect("prune");
+    lab.cache.prune(30 * DAY, |_| false, false).expect("prune");
     assert_eq!(lab.names("raw").len(), 1);
     assert_eq!(lab.names("lock"), [""; 0]);
 }
@@ -288,7 +288,13 @@ fn prune_takes_the_unused_and_leaves_what_is_in_use() {
             .set_modified(used)
             .expect("time");
     };
-    let prune = |unused, dry| lab.cache.prune(unused, dry).expect("prune");
+    let prune = |unused, dry| {
+        let pruned = lab.cache.prune(unused, |_| false, dry);
+        pruned.expect("prune")
+    };
+    let wanted = lab.cache.prune(Duration::ZERO, |_| true, false);
+    let wanted = wanted.expect("prune");
+    assert!(wanted.removed.is_empty() && !wanted.wanted.is_empty());
 
     age(29);
     assert!(prune(30 * DAY, false).removed.is_empty());

@@ -22,6 +22,8 @@ pub struct Pruned {
     pub removed: Vec<Listed>,
     /// Old enough to go, but a run uses them.
     pub in_use: Vec<Listed>,
+    /// Old enough to go, but wanted.
+    pub wanted: Vec<Listed>,
     /// Files that killed runs left.
     pub abandoned: usize,
     /// Bytes that came free, of all of these.
@@ -29,18 +31,27 @@ pub struct Pruned {
 }
 
 impl Cache {
-    /// Removes what no run used for so long, and what killed runs left. A dry
-    /// run only looks.
+    /// Removes what no run used for so long and is not `wanted` all the same, and
+    /// what killed runs left. A dry run only looks.
     ///
     /// # Errors
     /// When the cache cannot be read, or something not removed.
-    pub fn prune(&self, unused_for: Duration, dry_run: bool) -> anyhow::Result<Pruned> {
+    pub fn prune(
+        &self,
+        unused_for: Duration,
+        wanted: impl Fn(&Listed) -> bool,
+        dry_run: bool,
+    ) -> anyhow::Result<Pruned> {
         let now = SystemTime::now();
         // A time of use in the future is a clock that was wrong.
         let is_old = |time: SystemTime| now.duration_since(time).unwrap_or_default() >= unused_for;
         let mut pruned = Pruned::default();
         for entry in self.list()? {
             if !is_old(entry.last_used) {
+                continue;
+            }
+            if wanted(&entry) {
+                pruned.wanted.push(entry);
                 continue;
             }
             let gone = remove_unused(&entry.path, dry_run)
