@@ -30,8 +30,8 @@ const EM_AARCH64: u16 = 183;
 pub struct Job<'a> {
     /// The node.
     pub plan: &'a NodePlan,
-    /// Where the cluster's secrets are kept.
-    pub secrets: &'a Path,
+    /// Where its SSH host keys come from.
+    pub keys: Keys<'a>,
     /// A base image to use in place of the profile's.
     pub base: Option<&'a Path>,
     /// The first-boot agent for the node.
@@ -47,6 +47,16 @@ pub struct Job<'a> {
     /// The time of every change, in seconds since 1970; without it the time the
     /// base was last written.
     pub epoch: Option<i64>,
+}
+
+/// Where a node's SSH host keys come from.
+#[derive(Debug, Clone, Copy)]
+pub enum Keys<'a> {
+    /// The cluster's secrets file, which was opened.
+    Kept(&'a HostKeys),
+    /// Plain files below this directory, made where they are missing: a cluster
+    /// without a secrets file.
+    Files(&'a Path),
 }
 
 /// What was built.
@@ -73,7 +83,10 @@ pub fn build(job: Job<'_>, progress: &mut dyn Progress) -> anyhow::Result<Built>
     let agent = read_agent(job.agent)?;
     let base = source::open(&job.plan.profile.base, job.base, job.cache, progress)?;
     let ids = NodeIds::derive(job.plan.cluster.id, &job.plan.node.name);
-    let keys = HostKeys::load_or_create(job.secrets, &job.plan.node.name)?;
+    let keys = match job.keys {
+        Keys::Kept(keys) => keys.clone(),
+        Keys::Files(dir) => HostKeys::load_or_create(dir, &job.plan.node.name)?,
+    };
 
     let payload = lock::payload(job.lock, job.plan, &base.digest, job.cache, progress)?;
     let epoch = job.epoch.unwrap_or_else(|| base.superblock.written());

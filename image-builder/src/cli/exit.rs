@@ -12,6 +12,7 @@ use crate::lock::{LockError, Missing};
 use crate::overlay::links::LinkLoop;
 use crate::progress::Interrupted;
 use crate::rootfs::PathError;
+use crate::secrets::SecretsError;
 use crate::signature::openpgp::{KeyringError, SignatureError};
 use crate::signature::sums::SumsError;
 use crate::sink::SinkError;
@@ -34,6 +35,7 @@ Exit codes:
   6    the output cannot be written: it exists, there is no room, no permission
   7    the node that was tried did not come up
   8    something cannot be downloaded, or is not what it should be
+  9    the secrets cannot be opened or changed
   130  interrupted";
 
 /// What the shell expects of a program that Ctrl-C ended: 128 + SIGINT.
@@ -79,6 +81,7 @@ fn meaning(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         .or(is(cause.is::<SinkError>(), 6))
         .or(is(cause.is::<NotUp>(), 7))
         .or(is(is_about_a_download(cause), 8))
+        .or(is(cause.is::<SecretsError>(), 9))
 }
 
 fn is_about_configuration(cause: &(dyn std::error::Error + 'static)) -> bool {
@@ -148,6 +151,7 @@ mod tests {
             (4, BaseError::Open(io::ErrorKind::NotFound.into()).into()),
             (6, SinkError::Exists(PathBuf::from("out.img")).into()),
             (6, full.into()),
+            (9, SecretsError::Passphrase("secrets.age".into()).into()),
             (INTERRUPTED, Interrupted.into()),
             (INTERRUPTED, io::Error::from(Interrupted).into()),
         ];

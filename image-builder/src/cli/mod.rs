@@ -10,8 +10,10 @@ mod inspect;
 mod lock;
 mod network;
 mod schema;
+mod secrets;
 mod terminal;
 mod r#try;
+mod unlock;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -62,6 +64,8 @@ enum Command {
     Fetch(fetch::Args),
     /// Compose a node's image.
     Build(build::Args),
+    /// Make, show and change the cluster's secrets: one encrypted file.
+    Secrets(secrets::Args),
     /// Boot a scratch copy of an image in QEMU and follow its first boot.
     Try(r#try::Args),
     /// Show, verify and prune what is kept of bases.
@@ -79,6 +83,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Lock(args) => lock::run(global, args),
         Command::Fetch(args) => fetch::run(global, args),
         Command::Build(args) => build::run(global, args),
+        Command::Secrets(args) => secrets::run(global, args),
         Command::Try(args) => r#try::run(global, args),
         Command::Cache(args) => cache::run(global, args),
         Command::Inspect(args) => inspect::run(args),
