@@ -5,19 +5,19 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Subcommand;
 use node_config::Role;
 use time::OffsetDateTime;
 
 use super::Global;
 use super::terminal::{print_json, print_text};
-use super::unlock::{Sealing, Unlocking};
+use super::unlock::{Sealing, Unlocking, new_seal};
 use crate::config::Workspace;
 use crate::identity::HostKeys;
 use crate::io::Scratch;
 use crate::secret;
-use crate::secrets::{self, Entry, Secrets, SecretsError, Vault, What};
+use crate::secrets::{self, Entry, Seal, Secrets, SecretsError, Vault, What};
 use crate::sink::SinkError;
 
 /// Arguments of `imgbuild secrets`.
@@ -110,7 +110,12 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
             let entry = open()?.secrets().entry(name)?;
             export(&entry, output.as_deref(), *force)
         }
-        Action::Rekey { sealing } => rekey(&mut open()?, sealing),
+        Action::Rekey { sealing } => {
+            // A key that cannot be used is said before anybody is asked.
+            let seal = sealing.for_keys()?;
+            let mut vault = open()?;
+            rekey(&mut vault, seal.map_or_else(new_seal, Ok)?)
+        }
     }
 }
 
@@ -135,7 +140,7 @@ fn init(
     if import.is_some_and(|dir| !dir.is_dir()) {
         bail!("{} is not a folder", import.unwrap_or(path).display());
     }
-    let seal = sealing.seal()?;
+    let seal = sealing.for_keys()?.map_or_else(new_seal, Ok)?;
     let mut rng = secret::source();
     let cluster = workspace.cluster().id;
     let at = OffsetDateTime::from(SystemTime::now());
@@ -290,8 +295,7 @@ fn export(entry: &Entry, output: Option<&Path>, force: bool) -> anyhow::Result<(
     Ok(())
 }
 
-fn rekey(vault: &mut Vault, sealing: &Sealing) -> anyhow::Result<()> {
-    let seal = sealing.seal().context("nothing was changed")?;
+fn rekey(vault: &mut Vault, seal: Seal) -> anyhow::Result<()> {
     vault.rekey(seal)?;
     eprintln!(
         "{} is encrypted anew; commit it. Older copies, in Git too, still open as before: rotate \

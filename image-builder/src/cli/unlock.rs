@@ -53,10 +53,10 @@ impl Unlocking {
 }
 
 impl Sealing {
-    /// For whom to encrypt; asks for a new passphrase if for nobody.
-    pub(super) fn seal(&self) -> anyhow::Result<Seal> {
+    /// For whom to encrypt, if keys are named.
+    pub(super) fn for_keys(&self) -> anyhow::Result<Option<Seal>> {
         if self.recipients.is_empty() {
-            return Ok(Seal::Passphrase(new_passphrase()?));
+            return Ok(None);
         }
         let mut recipients = Vec::new();
         for (index, written) in self.recipients.iter().enumerate() {
@@ -86,8 +86,13 @@ impl Sealing {
         }
         recipients.sort_by_key(ToString::to_string);
         recipients.dedup();
-        Ok(Seal::Recipients(recipients))
+        Ok(Some(Seal::Recipients(recipients)))
     }
+}
+
+/// A new passphrase, asked for twice.
+pub(super) fn new_seal() -> anyhow::Result<Seal> {
+    Ok(Seal::Passphrase(new_passphrase()?))
 }
 
 /// Asks at the terminal, without an echo.

@@ -7,6 +7,7 @@ mod compose;
 mod fixture;
 mod inspect;
 mod root;
+mod secrets;
 mod signature;
 mod source;
 mod unpack;
