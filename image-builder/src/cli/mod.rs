@@ -7,6 +7,7 @@ mod check;
 mod exit;
 mod fetch;
 mod inspect;
+mod kubeconfig;
 mod lock;
 mod network;
 mod schema;
@@ -66,6 +67,8 @@ enum Command {
     Build(build::Args),
     /// Make, show and change the cluster's secrets: one encrypted file.
     Secrets(secrets::Args),
+    /// Write an administrator's kubeconfig, with a client certificate for a year.
+    Kubeconfig(kubeconfig::Args),
     /// Boot a scratch copy of an image in QEMU and follow its first boot.
     Try(r#try::Args),
     /// Show, verify and prune what is kept of bases.
@@ -84,6 +87,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Fetch(args) => fetch::run(global, args),
         Command::Build(args) => build::run(global, args),
         Command::Secrets(args) => secrets::run(global, args),
+        Command::Kubeconfig(args) => kubeconfig::run(global, args),
         Command::Try(args) => r#try::run(global, args),
         Command::Cache(args) => cache::run(global, args),
         Command::Inspect(args) => inspect::run(args),

@@ -16,7 +16,7 @@ use super::unlock::{Sealing, Unlocking, new_seal};
 use crate::config::Workspace;
 use crate::identity::HostKeys;
 use crate::io::Scratch;
-use crate::secret;
+use crate::secret::{self, Secret};
 use crate::secrets::{self, Entry, Seal, Secrets, SecretsError, Vault, What};
 use crate::sink::SinkError;
 
@@ -271,20 +271,30 @@ fn rotate(workspace: &Workspace, vault: &mut Vault, what: &Rotate) -> anyhow::Re
 }
 
 fn export(entry: &Entry, output: Option<&Path>, force: bool) -> anyhow::Result<()> {
-    let content = entry.content().expose();
+    match output {
+        None if !entry.secret => print_text(entry.content().expose()),
+        output => hand_out(&entry.name, entry.content(), output, force),
+    }
+}
+
+/// Writes a secret to a file of its own, mode 0600, or to stdout where that is no
+/// terminal.
+pub(super) fn hand_out(
+    what: &str,
+    content: &Secret,
+    output: Option<&Path>,
+    force: bool,
+) -> anyhow::Result<()> {
     let Some(output) = output else {
-        if io::stdout().is_terminal() && entry.secret {
-            bail!(
-                "{} is not shown on a terminal; write it to a file with --output",
-                entry.name
-            );
+        if io::stdout().is_terminal() {
+            bail!("{what} is not shown on a terminal; write it to a file with --output");
         }
-        return print_text(content);
+        return print_text(content.expose());
     };
     let write = || {
         let dir = output.parent().filter(|dir| !dir.as_os_str().is_empty());
         let scratch = Scratch::new(dir.unwrap_or(Path::new(".")))?;
-        scratch.file().write_all(content.as_bytes())?;
+        scratch.file().write_all(content.expose().as_bytes())?;
         scratch.keep(output, force)
     };
     write().map_err(|error| match error.kind() {

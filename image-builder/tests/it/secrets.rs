@@ -94,10 +94,10 @@ impl Lab {
 
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_imgbuild"));
-        command
-            .current_dir(self.dir.path())
-            .stdin(Stdio::null())
-            .arg("secrets");
+        command.current_dir(self.dir.path()).stdin(Stdio::null());
+        if !line.starts_with("kubeconfig") {
+            command.arg("secrets");
+        }
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("IMGBUILD_") {
                 command.env_remove(name);
@@ -110,7 +110,7 @@ impl Lab {
     fn run(&mut self, line: &str) -> Output {
         let output = self.command(line).output().expect("imgbuild");
         let words = String::from_utf8_lossy(&output.stderr);
-        if !line.starts_with("export") {
+        if !line.starts_with("export") && !line.starts_with("kubeconfig") {
             self.said += &String::from_utf8_lossy(&output.stdout);
         }
         self.said += &words;
@@ -239,6 +239,17 @@ fn a_cluster_keeps_its_secrets_in_one_file() {
         token
     );
     assert!(lab.bad(9, "export agent-tokem").contains("secrets show"));
+
+    // A way in for the administrator.
+    let config = lab.good("kubeconfig");
+    assert!(
+        config.contains("server: \"https://192.168.4.11:6443\""),
+        "{config}"
+    );
+    lab.good("kubeconfig --server https://api.lab/ --output kubeconfig");
+    assert_eq!(mode(&lab.path("kubeconfig")), 0o600);
+    let config = fs::read_to_string(lab.path("kubeconfig")).expect("file");
+    assert!(config.contains("server: \"https://api.lab\""), "{config}");
 
     // A new node, new secrets, and what follows.
     let before = lab.file();

@@ -10,3 +10,4 @@ mod lab;
 mod lock;
 mod packages;
 mod resolve;
+mod secrets;
