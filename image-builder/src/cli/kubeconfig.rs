@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use node_config::Role;
 
 use super::Global;
-use super::secrets::hand_out;
+use super::hand_out::hand_out;
 use super::unlock::Unlocking;
 use crate::config::Workspace;
 use crate::pki;

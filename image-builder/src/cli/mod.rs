@@ -6,6 +6,7 @@ mod cache;
 mod check;
 mod exit;
 mod fetch;
+mod hand_out;
 mod inspect;
 mod kubeconfig;
 mod lock;

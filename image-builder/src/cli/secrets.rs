@@ -1,7 +1,6 @@
 //! `imgbuild secrets`.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -11,14 +10,13 @@ use node_config::Role;
 use time::OffsetDateTime;
 
 use super::Global;
+use super::hand_out::hand_out;
 use super::terminal::{print_json, print_text};
 use super::unlock::{Sealing, Unlocking, new_seal};
 use crate::config::Workspace;
 use crate::identity::HostKeys;
-use crate::io::Scratch;
-use crate::secret::{self, Secret};
+use crate::secret;
 use crate::secrets::{self, Entry, Seal, Secrets, SecretsError, Vault, What};
-use crate::sink::SinkError;
 
 /// Arguments of `imgbuild secrets`.
 #[derive(Debug, clap::Args)]
@@ -275,34 +273,6 @@ fn export(entry: &Entry, output: Option<&Path>, force: bool) -> anyhow::Result<(
         None if !entry.secret => print_text(entry.content().expose()),
         output => hand_out(&entry.name, entry.content(), output, force),
     }
-}
-
-/// Writes a secret to a file of its own, mode 0600, or to stdout where that is no
-/// terminal.
-pub(super) fn hand_out(
-    what: &str,
-    content: &Secret,
-    output: Option<&Path>,
-    force: bool,
-) -> anyhow::Result<()> {
-    let Some(output) = output else {
-        if io::stdout().is_terminal() {
-            bail!("{what} is not shown on a terminal; write it to a file with --output");
-        }
-        return print_text(content.expose());
-    };
-    let write = || {
-        let dir = output.parent().filter(|dir| !dir.as_os_str().is_empty());
-        let scratch = Scratch::new(dir.unwrap_or(Path::new(".")))?;
-        scratch.file().write_all(content.expose().as_bytes())?;
-        scratch.keep(output, force)
-    };
-    write().map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => SinkError::Exists(output.into()),
-        _ => SinkError::Write(output.into(), error),
-    })?;
-    eprintln!("{} is written, readable by you only", output.display());
-    Ok(())
 }
 
 fn rekey(vault: &mut Vault, seal: Seal) -> anyhow::Result<()> {

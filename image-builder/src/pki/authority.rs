@@ -1,34 +1,21 @@
 //! One authority: a certificate and its key, as texts that K3s and openssl read.
 
-use p256::elliptic_curve::sec1::ToEncodedPoint as _;
-use p256::pkcs8::{AssociatedOid as _, EncodePrivateKey as _};
-use p256::{NistP256, SecretKey};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SerialNumber, SignatureAlgorithm,
-    SigningKey,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyUsagePurpose,
+    PublicKeyData as _, SerialNumber,
 };
-use rsa::RsaPrivateKey;
-use rsa::pkcs1::{DecodeRsaPrivateKey as _, EncodeRsaPrivateKey as _, LineEnding};
-use rsa::traits::PublicKeyParts as _;
-use sec1::der::SecretDocument;
-use sec1::der::pem::PemLabel as _;
-use sec1::{EcParameters, EcPrivateKey};
 use ssh_key::rand_core::CryptoRngCore;
 use time::{Duration, OffsetDateTime};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::pem::Pem;
-use zeroize::{Zeroize as _, Zeroizing};
 
 use super::PkiError;
+use super::key::Pair;
 use crate::secret::{Secret, short_sha256};
 
 /// A node's clock may be behind that of the machine which makes the certificates,
 /// and a Pi 5 without a battery starts in the past.
 const EARLIER: Duration = Duration::DAY;
-
-/// What K3s' own key for service accounts has.
-const SERVICE_BITS: usize = 2048;
 
 /// A certificate authority. `Debug` does not show the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,18 +26,10 @@ pub struct Authority {
     pub key: Secret,
 }
 
-/// The key that signs service accounts' tokens: RSA in PKCS#1 form, as K3s writes
-/// its own. One key: to K3s a second one in the file is an older one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServiceKey(pub Secret);
-
 /// An authority at work: its key parsed.
 pub(super) struct Signer {
     issuer: Issuer<'static, Pair>,
 }
-
-/// rcgen's key pair, which is overwritten only when told to.
-struct Pair(KeyPair);
 
 /// What a certificate is for.
 pub(super) struct Subject<'a> {
@@ -65,7 +44,7 @@ impl Authority {
         at: OffsetDateTime,
         days: i64,
     ) -> Result<Self, PkiError> {
-        let (pair, key) = new_key(rng)?;
+        let (pair, key) = Pair::new(rng)?;
         let subject = Subject {
             common_name: name,
             organisation: None,
@@ -80,9 +59,10 @@ impl Authority {
 
     /// Makes it ready to sign; `what` names it in the error.
     pub(super) fn signer(&self, what: &str) -> Result<Signer, PkiError> {
-        let pair = pair(&parse_key(&self.key, what)?)?;
+        let pair = Pair::parse(&self.key, what)?;
         let issuer = Issuer::from_ca_cert_pem(&self.certificate, pair);
-        let issuer = issuer.map_err(|_| damaged(what, "its certificate cannot be read"))?;
+        let issuer =
+            issuer.map_err(|_| PkiError::damaged(what, "its certificate cannot be read"))?;
         Ok(Signer { issuer })
     }
 
@@ -91,16 +71,22 @@ impl Authority {
         let certificate = parse(&der, what)?;
         let signed_by = issuer.der(what)?;
         let issuer = parse(&signed_by, what)?;
-        let pair = pair(&parse_key(&self.key, what)?)?;
+        let pair = Pair::parse(&self.key, what)?;
         if certificate.public_key().raw != pair.subject_public_key_info() {
-            return Err(damaged(what, "its key is not that of its certificate"));
+            return Err(PkiError::damaged(
+                what,
+                "its key is not that of its certificate",
+            ));
         }
         if !certificate.is_ca() {
-            return Err(damaged(what, "its certificate is not an authority's"));
+            return Err(PkiError::damaged(
+                what,
+                "its certificate is not an authority's",
+            ));
         }
         let signed = certificate.verify_signature(Some(issuer.public_key()));
         if certificate.issuer() != issuer.subject() || signed.is_err() {
-            return Err(damaged(what, "another authority signed it"));
+            return Err(PkiError::damaged(what, "another authority signed it"));
         }
         Ok(())
     }
@@ -131,7 +117,7 @@ impl Authority {
     /// # Errors
     /// When the key is damaged.
     pub fn key_fingerprint(&self) -> Result<String, PkiError> {
-        let pair = pair(&parse_key(&self.key, "the key")?)?;
+        let pair = Pair::parse(&self.key, "the key")?;
         Ok(short_sha256(&pair.subject_public_key_info()))
     }
 
@@ -139,7 +125,7 @@ impl Authority {
         let mut found = Pem::iter_from_buffer(self.certificate.as_bytes());
         match (found.next(), found.next()) {
             (Some(Ok(pem)), None) if pem.label == "CERTIFICATE" => Ok(pem.contents),
-            _ => Err(damaged(
+            _ => Err(PkiError::damaged(
                 what,
                 "its certificate is not one certificate as PEM",
             )),
@@ -172,67 +158,10 @@ impl Signer {
         name: &str,
         params: &CertificateParams,
     ) -> Result<Authority, PkiError> {
-        let (pair, key) = new_key(rng)?;
+        let (pair, key) = Pair::new(rng)?;
         let signed = params.signed_by(&pair, &self.issuer);
         let certificate = signed.map_err(refused(name))?.pem();
         Ok(Authority { certificate, key })
-    }
-}
-
-impl Drop for Pair {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-impl PublicKeyData for Pair {
-    fn der_bytes(&self) -> &[u8] {
-        self.0.der_bytes()
-    }
-
-    fn algorithm(&self) -> &'static SignatureAlgorithm {
-        PublicKeyData::algorithm(&self.0)
-    }
-}
-
-impl SigningKey for Pair {
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        self.0.sign(message)
-    }
-}
-
-impl ServiceKey {
-    pub(super) fn new(rng: &mut impl CryptoRngCore) -> Result<Self, PkiError> {
-        let failed = || PkiError::Key("the service accounts' key");
-        let key = RsaPrivateKey::new(rng, SERVICE_BITS).map_err(|_| failed())?;
-        let text = key.to_pkcs1_pem(LineEnding::LF).map_err(|_| failed())?;
-        Ok(Self(Secret::from(text.as_str())))
-    }
-
-    pub(super) fn check(&self) -> Result<(), PkiError> {
-        let what = "the service accounts' key";
-        let key = self.parse()?;
-        match key.size() * 8 >= SERVICE_BITS {
-            true => Ok(()),
-            false => Err(damaged(what, "it is too short")),
-        }
-    }
-
-    /// The beginning of the public modulus' sha256.
-    ///
-    /// # Errors
-    /// When the key is damaged.
-    pub fn fingerprint(&self) -> Result<String, PkiError> {
-        Ok(short_sha256(&self.parse()?.n().to_bytes_be()))
-    }
-
-    fn parse(&self) -> Result<RsaPrivateKey, PkiError> {
-        RsaPrivateKey::from_pkcs1_pem(self.0.expose()).map_err(|_| {
-            damaged(
-                "the service accounts' key",
-                "it is no RSA key in PKCS#1 form",
-            )
-        })
     }
 }
 
@@ -274,52 +203,10 @@ fn for_authority(params: &mut CertificateParams) {
     ];
 }
 
-fn new_key(rng: &mut impl CryptoRngCore) -> Result<(Pair, Secret), PkiError> {
-    let key = SecretKey::random(rng);
-    let text = sec1(&key).map_err(|_| PkiError::Key("a key"))?;
-    Ok((pair(&key)?, text))
-}
-
-/// `EC PRIVATE KEY` as openssl writes it (RFC 5915): with the name of the curve.
-/// Without it, which the RFC forbids and some libraries do, neither openssl nor Go,
-/// and so K3s, read it.
-fn sec1(key: &SecretKey) -> Result<Secret, sec1::der::Error> {
-    let private = Zeroizing::new(key.to_bytes());
-    let public = key.public_key().to_encoded_point(false);
-    let form = EcPrivateKey {
-        private_key: &private,
-        parameters: Some(EcParameters::NamedCurve(NistP256::OID)),
-        public_key: Some(public.as_bytes()),
-    };
-    let der = SecretDocument::encode_msg(&form)?;
-    let text = der.to_pem(EcPrivateKey::PEM_LABEL, LineEnding::LF)?;
-    Ok(Secret::from(text.as_str()))
-}
-
-fn parse_key(key: &Secret, what: &str) -> Result<SecretKey, PkiError> {
-    SecretKey::from_sec1_pem(key.expose())
-        .map_err(|_| damaged(what, "its key is no P-256 key in SEC 1 form"))
-}
-
-fn pair(key: &SecretKey) -> Result<Pair, PkiError> {
-    let failed = || PkiError::Key("a key");
-    let der = key.to_pkcs8_der().map_err(|_| failed())?;
-    let pair =
-        KeyPair::from_pkcs8_der_and_sign_algo(&der.as_bytes().into(), &PKCS_ECDSA_P256_SHA256);
-    Ok(Pair(pair.map_err(|_| failed())?))
-}
-
 fn parse<'a>(der: &'a [u8], what: &str) -> Result<X509Certificate<'a>, PkiError> {
     match x509_parser::parse_x509_certificate(der) {
         Ok(([], certificate)) => Ok(certificate),
-        _ => Err(damaged(what, "its certificate cannot be read")),
-    }
-}
-
-fn damaged(what: &str, why: &'static str) -> PkiError {
-    PkiError::Damaged {
-        what: what.to_owned(),
-        why,
+        _ => Err(PkiError::damaged(what, "its certificate cannot be read")),
     }
 }
 

@@ -11,15 +11,17 @@ mod admin;
 mod authority;
 mod files;
 mod hash;
+mod key;
 pub(crate) mod token;
 
 use ssh_key::rand_core::CryptoRngCore;
 use time::OffsetDateTime;
 
 pub use admin::{Admin, kubeconfig};
-pub use authority::{Authority, ServiceKey};
+pub use authority::Authority;
 pub use files::{TLS_DIR, TlsFile};
 pub use hash::{CaHash, HashError};
+pub use key::ServiceKey;
 pub use token::{Credentials, Token, TokenError};
 
 /// Why something could not be made.
@@ -45,6 +47,15 @@ pub enum PkiError {
         /// What is wrong with it.
         why: &'static str,
     },
+}
+
+impl PkiError {
+    fn damaged(what: &str, why: &'static str) -> Self {
+        Self::Damaged {
+            what: what.to_owned(),
+            why,
+        }
+    }
 }
 
 /// All authorities of a cluster, and the key its service accounts' tokens are

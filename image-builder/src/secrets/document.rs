@@ -1,16 +1,12 @@
 //! The secrets as text: what is encrypted.
 
-use std::collections::BTreeMap;
-
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{NodeSecrets, Recipient, Secrets, VERSION};
+use super::written::{Document, Node, Text, Tokens};
+use super::{Recipient, Secrets, VERSION};
 use crate::config::names::is_label;
-use crate::identity::HostKeys;
-use crate::pki::{Authorities, Authority, ServiceKey};
 use crate::secret::Secret;
 
 /// Why a text is no document of ours. Never quotes it.
@@ -65,7 +61,13 @@ impl Secrets {
             authorities: ca.into(),
             nodes: nodes
                 .into_iter()
-                .map(|(name, node)| Ok((name, node.read()?)))
+                .map(|(name, node)| {
+                    Ok((
+                        name,
+                        node.read()
+                            .ok_or_else(|| form("an SSH host key is damaged"))?,
+                    ))
+                })
                 .collect::<Result<_, _>>()?,
         };
         secrets.check()?;
@@ -141,155 +143,4 @@ fn read<T: DeserializeOwned>(text: &str) -> Result<T, ParseError> {
 
 fn form(why: &str) -> ParseError {
     ParseError::Form(why.to_owned())
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    version: u32,
-    cluster: Uuid,
-    #[serde(default)]
-    recipients: Vec<String>,
-    tokens: Tokens,
-    ca: Ca,
-    #[serde(default)]
-    nodes: BTreeMap<String, Node>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Tokens {
-    server: Text,
-    agent: Text,
-    #[serde(default)]
-    former_server: Vec<Text>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Ca {
-    service_key: Text,
-    root: Pair,
-    intermediate: Pair,
-    server: Pair,
-    client: Pair,
-    request_header: Pair,
-    etcd_peer: Pair,
-    etcd_server: Pair,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Pair {
-    certificate: String,
-    key: Text,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Node {
-    password: Text,
-    ssh_host_ed25519_key: Text,
-    ssh_host_rsa_key: Text,
-}
-
-/// A secret in this document: nowhere else can one be serialised.
-struct Text(Secret);
-
-impl Serialize for Text {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.expose())
-    }
-}
-
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Text(Secret::new(text)))
-    }
-}
-
-impl Node {
-    fn read(self) -> Result<NodeSecrets, ParseError> {
-        let Self {
-            password,
-            ssh_host_ed25519_key,
-            ssh_host_rsa_key,
-        } = self;
-        let [ed25519, rsa] = [&ssh_host_ed25519_key, &ssh_host_rsa_key];
-        let keys = HostKeys::parse(ed25519.0.expose().as_bytes(), rsa.0.expose().as_bytes());
-        Ok(NodeSecrets {
-            host_keys: keys.map_err(|_| form("an SSH host key is damaged"))?,
-            password: password.0,
-        })
-    }
-
-    fn write(node: &NodeSecrets) -> Self {
-        let NodeSecrets {
-            host_keys,
-            password,
-        } = node;
-        Self {
-            password: Text(password.clone()),
-            ssh_host_ed25519_key: Text(host_keys.ed25519.private_text()),
-            ssh_host_rsa_key: Text(host_keys.rsa.private_text()),
-        }
-    }
-}
-
-impl From<Ca> for Authorities {
-    fn from(ca: Ca) -> Self {
-        let Ca {
-            service_key,
-            root,
-            intermediate,
-            server,
-            client,
-            request_header,
-            etcd_peer,
-            etcd_server,
-        } = ca;
-        let authority = |Pair { certificate, key }| Authority {
-            certificate,
-            key: key.0,
-        };
-        Self {
-            root: authority(root),
-            intermediate: authority(intermediate),
-            server: authority(server),
-            client: authority(client),
-            request_header: authority(request_header),
-            etcd_peer: authority(etcd_peer),
-            etcd_server: authority(etcd_server),
-            service: ServiceKey(service_key.0),
-        }
-    }
-}
-
-impl From<&Authorities> for Ca {
-    fn from(authorities: &Authorities) -> Self {
-        let Authorities {
-            root,
-            intermediate,
-            server,
-            client,
-            request_header,
-            etcd_peer,
-            etcd_server,
-            service,
-        } = authorities;
-        let pair = |Authority { certificate, key }: &Authority| Pair {
-            certificate: certificate.clone(),
-            key: Text(key.clone()),
-        };
-        Self {
-            service_key: Text(service.0.clone()),
-            root: pair(root),
-            intermediate: pair(intermediate),
-            server: pair(server),
-            client: pair(client),
-            request_header: pair(request_header),
-            etcd_peer: pair(etcd_peer),
-            etcd_server: pair(etcd_server),
-        }
-    }
 }

@@ -3,7 +3,7 @@
 //! file. Opened in memory only; never in clear on a disk.
 //!
 //! ```text
-//! document    the secrets as text, strict and versioned
+//! document    the secrets as text, strict and versioned; written: its shape
 //! seal        for whom it is encrypted; unlock: with what it is opened
 //! vault       the file: read, changed by one at a time, replaced as a whole
 //! rotate      what changes, and what must follow; entry: one secret by its name
@@ -16,6 +16,7 @@ mod rotate;
 mod seal;
 mod unlock;
 mod vault;
+mod written;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
