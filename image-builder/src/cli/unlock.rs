@@ -1,6 +1,6 @@
 //! Keys and passphrases: from the terminal, the environment, and files they name.
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -113,13 +113,12 @@ fn new_passphrase() -> anyhow::Result<Secret> {
     if let Some(passphrase) = passphrase_of_environment(NEW_PASSPHRASE)? {
         return Ok(passphrase);
     }
-    if !io::stderr().is_terminal() {
+    let Ok(first) = ask("New passphrase of the secrets: ") else {
         bail!(
             "name whom to encrypt the secrets for with --recipient, or put a passphrase into \
              {NEW_PASSPHRASE}: there is no terminal to ask for one"
         );
-    }
-    let first = ask("New passphrase of the secrets: ").context("asking for a passphrase")?;
+    };
     if first.expose().is_empty() {
         bail!("an empty passphrase protects nothing");
     }

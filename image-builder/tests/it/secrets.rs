@@ -93,7 +93,9 @@ impl Lab {
     }
 
     fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_imgbuild"));
+        // Without a terminal, wherever the tests run: nobody shall be asked.
+        let mut command = Command::new("setsid");
+        command.args(["--wait", env!("CARGO_BIN_EXE_imgbuild")]);
         command.current_dir(self.dir.path()).stdin(Stdio::null());
         if !line.starts_with("kubeconfig") {
             command.arg("secrets");
