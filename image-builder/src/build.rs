@@ -32,8 +32,8 @@ const EM_AARCH64: u16 = 183;
 pub struct Ingredients<'a> {
     /// The node.
     pub plan: &'a NodePlan,
-    /// Where the cluster's secrets are kept.
-    pub secrets: &'a Path,
+    /// Where its SSH host keys come from.
+    pub keys: Keys<'a>,
     /// A base image to use in place of the profile's.
     pub base: Option<&'a Path>,
     /// The first-boot agent for the node.
@@ -56,6 +56,16 @@ pub struct Job<'a> {
     pub output: &'a Path,
     /// Replace an image that is there.
     pub replace: bool,
+}
+
+/// Where a node's SSH host keys come from.
+#[derive(Debug, Clone, Copy)]
+pub enum Keys<'a> {
+    /// The cluster's secrets file, which was opened.
+    Kept(&'a HostKeys),
+    /// Plain files below this directory, made where they are missing: a cluster
+    /// without a secrets file.
+    Files(&'a Path),
 }
 
 /// What was built.
@@ -125,7 +135,10 @@ pub fn prepare<'a>(
     let agent = read_agent(node.agent)?;
     let base = source::open(&plan.profile.base, node.base, node.cache, progress)?;
     let ids = NodeIds::derive(plan.cluster.id, &plan.node.name);
-    let keys = HostKeys::load_or_create(node.secrets, &plan.node.name)?;
+    let keys = match node.keys {
+        Keys::Kept(keys) => keys.clone(),
+        Keys::Files(dir) => HostKeys::load_or_create(dir, &plan.node.name)?,
+    };
 
     let payload = lock::payload(node.lock, plan, &base.digest, node.cache, progress)?;
     let epoch = node.epoch.unwrap_or_else(|| base.superblock.written());

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output, Stdio};
 
+use crate::secret;
+
 /// Lines of the program's stderr shown in an error.
 const TAIL: usize = 8;
 
@@ -57,6 +59,7 @@ impl Cmd {
         command.process_group(0);
         // Messages are read and shown; no translation, no surprises in tests.
         command.env("LC_ALL", "C");
+        secret::keep_from(&mut command);
         Self { command, hint }
     }
 

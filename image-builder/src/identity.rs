@@ -15,10 +15,12 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use ssh_key::private::{Ed25519Keypair, KeypairData, RsaKeypair};
-use ssh_key::rand_core::{CryptoRngCore, OsRng};
+use ssh_key::rand_core::CryptoRngCore;
 use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey};
 
 pub use trust::{known_hosts, ssh_config};
+
+use crate::secret::{self, Secret};
 
 /// Both host keys of one node. RSA beside Ed25519 because old clients and
 /// appliances know nothing newer.
@@ -79,6 +81,37 @@ impl HostKeys {
         })
     }
 
+    /// Keys that were made before: OpenSSH's private form, as [`KeyPair::private`]
+    /// gives it.
+    ///
+    /// # Errors
+    /// When one of them is damaged or of another type. The error does not quote it.
+    pub fn parse(ed25519: &[u8], rsa: &[u8]) -> Result<Self> {
+        Ok(Self {
+            ed25519: Kind::Ed25519.parse(ed25519)?,
+            rsa: Kind::Rsa.parse(rsa)?,
+        })
+    }
+
+    /// The keys of `node` below `secrets`, `None` when it has none there. Nothing
+    /// is made.
+    ///
+    /// # Errors
+    /// When a key cannot be read, is damaged or readable by others, or one of the
+    /// two is missing.
+    pub fn load(secrets: &Path, node: &str) -> Result<Option<Self>> {
+        let dir = secrets.join(node);
+        let read = |kind: Kind| load(&dir.join(kind.file_name()), kind);
+        match (read(Kind::Ed25519)?, read(Kind::Rsa)?) {
+            (Some(ed25519), Some(rsa)) => Ok(Some(Self { ed25519, rsa })),
+            (None, None) => Ok(None),
+            _ => bail!(
+                "{} holds one of two host keys; restore the other from a backup, or delete both",
+                dir.display()
+            ),
+        }
+    }
+
     /// Both keys, the preferred one first.
     pub fn each(&self) -> [&KeyPair; 2] {
         [&self.ed25519, &self.rsa]
@@ -96,6 +129,12 @@ impl KeyPair {
             .to_openssh(LineEnding::LF)
             .context("encoding a host key")?;
         Ok(text.as_bytes().to_vec())
+    }
+
+    /// The same, for whoever keeps it.
+    pub(crate) fn private_text(&self) -> Secret {
+        let text = self.key.to_openssh(LineEnding::LF);
+        Secret::from(text.expect("a key that was made or read here").as_str())
     }
 
     /// The public half as `<type> <base64>`, without a comment.
@@ -192,7 +231,7 @@ fn load_or_create(dir: &Path, kind: Kind, node: &str) -> Result<KeyPair> {
     if let Some(key) = load(&path, kind)? {
         return Ok(key);
     }
-    let key = kind.generate(&mut OsRng, node)?;
+    let key = kind.generate(&mut secret::source(), node)?;
     if create(dir, &path, &key.private()?)? {
         return Ok(key);
     }

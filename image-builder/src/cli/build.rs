@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use super::Global;
+use super::secrets::add_nodes;
 use super::terminal::{Terminal, print_text};
-use crate::build::{self, Ingredients, Job};
+use super::unlock::Unlocking;
+use crate::build::{self, Ingredients, Job, Keys};
 use crate::config::Workspace;
 use crate::lock::{self, Lock};
 use crate::plan::Size;
+use crate::secrets::{self, Vault};
 
 /// Arguments of `imgbuild build`.
 #[derive(Debug, clap::Args)]
@@ -39,6 +42,8 @@ pub(super) struct Args {
         hide_env_values = true
     )]
     agent: Option<PathBuf>,
+    #[command(flatten)]
+    unlocking: Unlocking,
     /// Print what was built as JSON on stdout, a line a node.
     #[arg(long)]
     json: bool,
@@ -64,6 +69,8 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
         .map(|node| workspace.plan(node))
         .collect::<Result<Vec<_>, _>>()?;
     let lock = Lock::load(&lock::path(workspace.cluster_dir()))?.unwrap_or_default();
+    let vault = open_secrets(&workspace, &args.unlocking, &nodes)?;
+    let plain = plain_secrets(&workspace);
     let mut terminal = Terminal::new()?;
     for plan in &plans {
         let output = args
@@ -73,7 +80,7 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
         let job = Job {
             node: Ingredients {
                 plan,
-                secrets: &secrets(&workspace),
+                keys: keys(vault.as_ref(), &plain, &plan.node.name)?,
                 base: args.base.as_deref(),
                 agent: &agent(args.agent.as_deref())?,
                 lock: &lock,
@@ -118,9 +125,38 @@ pub(super) fn default_output(node: &str) -> PathBuf {
     Path::new("out").join(format!("{node}.img"))
 }
 
-/// Where a cluster's secrets are kept.
-pub(super) fn secrets(workspace: &Workspace) -> PathBuf {
+/// The cluster's secrets, if it has a file of them, with those of these nodes in
+/// it. Before anything else is done: somebody may have to be asked for a passphrase.
+pub(super) fn open_secrets(
+    workspace: &Workspace,
+    unlocking: &Unlocking,
+    nodes: &[&str],
+) -> anyhow::Result<Option<Vault>> {
+    let path = secrets::path(workspace.cluster_dir());
+    if !path.exists() {
+        return Ok(None);
+    }
+    let unlock = unlocking.unlock()?;
+    let mut vault = Vault::open(&path, workspace.cluster().id, &unlock)?;
+    add_nodes(&mut vault, nodes)?;
+    Ok(Some(vault))
+}
+
+/// Where a cluster without a file of secrets has its host keys.
+pub(super) fn plain_secrets(workspace: &Workspace) -> PathBuf {
     workspace.cluster_dir().join("secrets")
+}
+
+/// Where a node's host keys come from.
+pub(super) fn keys<'a>(
+    vault: Option<&'a Vault>,
+    plain: &'a Path,
+    node: &str,
+) -> anyhow::Result<Keys<'a>> {
+    Ok(match vault {
+        Some(vault) => Keys::Kept(&vault.secrets().node(node)?.host_keys),
+        None => Keys::Files(plain),
+    })
 }
 
 /// The agent for the node: the one given, or the one beside this program.

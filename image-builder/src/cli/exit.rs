@@ -15,6 +15,7 @@ use crate::lock::{LockError, Missing};
 use crate::overlay::links::LinkLoop;
 use crate::progress::Interrupted;
 use crate::rootfs::PathError;
+use crate::secrets::SecretsError;
 use crate::signature::openpgp::{KeyringError, SignatureError};
 use crate::signature::sums::SumsError;
 use crate::sink::SinkError;
@@ -41,6 +42,7 @@ Exit codes:
   8    something cannot be downloaded, or is not what it should be
   9    the disk must not be written: refused, in use, too small, or not confirmed
   10   the disk failed, or does not hold what was written
+  11   the secrets cannot be opened or changed
   130  interrupted";
 
 /// What the shell expects of a program that Ctrl-C ended: 128 + SIGINT.
@@ -91,6 +93,7 @@ fn meaning(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         .or(is(is_about_a_download(cause), 8))
         .or(is(is_about_the_choice_of_a_disk(cause), 9))
         .or(is(is_about_a_bad_disk(cause), 10))
+        .or(is(cause.is::<SecretsError>(), 11))
 }
 
 fn is_about_configuration(cause: &(dyn std::error::Error + 'static)) -> bool {
@@ -175,6 +178,7 @@ mod tests {
             (4, BaseError::Open(io::ErrorKind::NotFound.into()).into()),
             (6, SinkError::Exists(PathBuf::from("out.img")).into()),
             (6, full.into()),
+            (11, SecretsError::Passphrase("secrets.age".into()).into()),
             (INTERRUPTED, Interrupted.into()),
             (INTERRUPTED, io::Error::from(Interrupted).into()),
         ];

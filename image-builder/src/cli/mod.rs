@@ -7,12 +7,16 @@ mod check;
 mod devices;
 mod exit;
 mod fetch;
+mod hand_out;
 mod inspect;
+mod kubeconfig;
 mod lock;
 mod network;
 mod schema;
+mod secrets;
 mod terminal;
 mod r#try;
+mod unlock;
 mod verify;
 mod write;
 
@@ -69,6 +73,10 @@ enum Command {
     Write(write::Args),
     /// Tell whether a disk still holds what was written to it.
     Verify(verify::Args),
+    /// Make, show and change the cluster's secrets: one encrypted file.
+    Secrets(secrets::Args),
+    /// Write an administrator's kubeconfig, with a client certificate for a year.
+    Kubeconfig(kubeconfig::Args),
     /// Boot a scratch copy of an image in QEMU and follow its first boot.
     Try(r#try::Args),
     /// Show, verify and prune what is kept of bases.
@@ -90,6 +98,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Build(args) => build::run(global, args),
         Command::Write(args) => write::run(global, args),
         Command::Verify(args) => verify::run(args),
+        Command::Secrets(args) => secrets::run(global, args),
+        Command::Kubeconfig(args) => kubeconfig::run(global, args),
         Command::Try(args) => r#try::run(global, args),
         Command::Cache(args) => cache::run(global, args),
         Command::Inspect(args) => inspect::run(args),

@@ -13,7 +13,7 @@ pub(crate) mod download;
 mod field;
 mod files;
 mod load;
-mod names;
+pub(crate) mod names;
 mod nearest;
 mod problem;
 mod profile;
@@ -27,6 +27,7 @@ mod workspace;
 mod written;
 
 pub use cluster::{ClusterFile, NodeEntry};
+pub(crate) use files::why;
 pub use files::{Disk, Files};
 pub use load::{default_profiles_dir, load, load_from, parse_cluster, parse_profile};
 pub(crate) use nearest::nearest;

@@ -23,6 +23,7 @@ pub use kernel::Kernel;
 pub use ssh::Ssh;
 
 use crate::cmd::{Cmd, CmdError};
+use crate::secret;
 
 const QEMU: &str = "qemu-system-aarch64";
 const HINT: &str = "install QEMU (Debian: `sudo apt install qemu-system-arm qemu-utils`, macOS: `brew install qemu`)";
@@ -77,7 +78,7 @@ impl Machine<'_> {
         let disk = self.scratch_disk()?;
         let kernel = self.kernel.write(self.dir)?;
         let mut command = Command::new(QEMU);
-        command
+        secret::keep_from(&mut command)
             .args(["-M", "virt", "-smp", "2", "-m", "1G"])
             .args(processor());
         command.args([

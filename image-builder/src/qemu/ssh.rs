@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
+use crate::secret;
+
 /// How to reach a guest by ssh.
 #[derive(Debug, Clone)]
 pub struct Ssh {
@@ -36,7 +38,7 @@ impl Ssh {
     /// # Errors
     /// When ssh is missing. What ssh or the command says is in the output.
     pub fn run(&self, command: &str) -> anyhow::Result<Output> {
-        Command::new("ssh")
+        secret::keep_from(&mut Command::new("ssh"))
             .args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=10"])
             .args(self.arguments())
             .arg(command)

@@ -8,6 +8,7 @@ mod fixture;
 mod flash;
 mod inspect;
 mod root;
+mod secrets;
 mod signature;
 mod source;
 mod unpack;

@@ -12,4 +12,5 @@ mod lock;
 mod loops;
 mod packages;
 mod resolve;
+mod secrets;
 mod write;

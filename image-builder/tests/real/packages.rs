@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use imgbuild::build::{self, Ingredients, Job};
+use imgbuild::build::{self, Ingredients, Job, Keys};
 use imgbuild::cmd::Cmd;
 use imgbuild::config;
 use imgbuild::fetch::{Client, Settings};
@@ -138,7 +138,7 @@ fn lab_with_packages() -> Option<(Lab, PathBuf)> {
     let job = Job {
         node: Ingredients {
             plan: &plan,
-            secrets: &lab.path("secrets"),
+            keys: Keys::Files(&lab.path("secrets")),
             base: None,
             agent: &lab.agent,
             lock: &lock,

@@ -11,8 +11,9 @@ use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum;
 
 use super::Global;
-use super::build::{agent, default_output, epoch, secrets};
+use super::build::{agent, default_output, epoch, keys, open_secrets, plain_secrets};
 use super::terminal::Terminal;
+use super::unlock::Unlocking;
 use crate::build::{Access, Ingredients, Prepared, prepare};
 use crate::config::Workspace;
 use crate::device::{Ask, Contents, Device, Refusal, System};
@@ -20,6 +21,7 @@ use crate::flash::{Content, Disk, Options, Verify};
 use crate::io::Region;
 use crate::lock::{self, Lock};
 use crate::plan::NodePlan;
+use crate::secrets::Vault;
 use crate::sink::ImageFile;
 use crate::source::unpack::Format;
 use crate::source::{BaseError, Cache, raw_image};
@@ -68,6 +70,8 @@ pub(super) struct Args {
         hide_env_values = true
     )]
     agent: Option<PathBuf>,
+    #[command(flatten)]
+    unlocking: Unlocking,
     /// Print what was written as JSON on stdout, a line a disk.
     #[arg(long)]
     json: bool,
@@ -207,19 +211,23 @@ struct Source<'a> {
 struct Cluster {
     workspace: Workspace,
     lock: Lock,
-    secrets: PathBuf,
+    vault: Option<Vault>,
+    plain: PathBuf,
     agent: PathBuf,
     epoch: Option<i64>,
 }
 
 impl<'a> Source<'a> {
     fn new(global: &Global, args: &'a Args, cache: &'a Cache) -> anyhow::Result<Self> {
-        let nodes = pairs(args)?.iter().any(|(what, _)| !is_image(what));
+        let pairs = pairs(args)?;
+        let named = pairs.iter().map(|(what, _)| what.as_str());
+        let nodes: Vec<&str> = named.filter(|what| !is_image(what)).collect();
         let cluster = || {
             let workspace = global.workspace()?;
             Ok::<_, anyhow::Error>(Cluster {
                 lock: Lock::load(&lock::path(workspace.cluster_dir()))?.unwrap_or_default(),
-                secrets: secrets(&workspace),
+                vault: open_secrets(&workspace, &args.unlocking, &nodes)?,
+                plain: plain_secrets(&workspace),
                 agent: agent(args.agent.as_deref())?,
                 epoch: epoch()?,
                 workspace,
@@ -228,7 +236,7 @@ impl<'a> Source<'a> {
         Ok(Self {
             args,
             cache,
-            cluster: nodes.then(cluster).transpose()?,
+            cluster: (!nodes.is_empty()).then(cluster).transpose()?,
         })
     }
 
@@ -292,7 +300,7 @@ impl<'a> Source<'a> {
             .context("a node needs a cluster file")?;
         let ingredients = Ingredients {
             plan,
-            secrets: &cluster.secrets,
+            keys: keys(cluster.vault.as_ref(), &cluster.plain, &plan.node.name)?,
             base: self.args.base.as_deref(),
             agent: &cluster.agent,
             lock: &cluster.lock,

@@ -1,0 +1,286 @@
+//! `imgbuild secrets`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::bail;
+use clap::Subcommand;
+use node_config::Role;
+use time::OffsetDateTime;
+
+use super::Global;
+use super::hand_out::hand_out;
+use super::terminal::{print_json, print_text};
+use super::unlock::{Sealing, Unlocking, new_seal};
+use crate::config::Workspace;
+use crate::identity::HostKeys;
+use crate::secret;
+use crate::secrets::{self, Entry, Seal, Secrets, SecretsError, Vault, What};
+
+/// Arguments of `imgbuild secrets`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    unlocking: Unlocking,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Make the cluster's tokens, its CAs and every node's secrets.
+    Init {
+        #[command(flatten)]
+        sealing: Sealing,
+        /// Take the SSH host keys of a folder of plain files, as builds made them
+        /// before: the nodes stay the same to everyone who knows them.
+        #[arg(long, value_name = "DIR")]
+        import: Option<PathBuf>,
+    },
+    /// Make the secrets of nodes that came to the cluster since.
+    Add,
+    /// List what is kept; no secret is shown, fingerprints only.
+    Show {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a secret anew, and say what must follow.
+    Rotate {
+        #[command(subcommand)]
+        what: Rotate,
+    },
+    /// Write one secret to a file (mode 0600), or to stdout where that is no
+    /// terminal.
+    Export {
+        /// Its name, as `show` lists it.
+        name: String,
+        /// Where it goes.
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Replace a file that is there.
+        #[arg(long, requires = "output")]
+        force: bool,
+    },
+    /// Encrypt the file for somebody else.
+    Rekey {
+        #[command(flatten)]
+        sealing: Sealing,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Rotate {
+    /// The token with which servers join.
+    ServerToken,
+    /// The token with which agents join.
+    AgentToken,
+    /// A node's password for K3s.
+    Node {
+        /// The node.
+        node: String,
+    },
+    /// A node's SSH host keys.
+    Ssh {
+        /// The node.
+        node: String,
+    },
+}
+
+pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
+    let workspace = global.workspace()?;
+    let path = secrets::path(workspace.cluster_dir());
+    let open = || -> anyhow::Result<Vault> {
+        let unlock = args.unlocking.unlock()?;
+        Ok(Vault::open(&path, workspace.cluster().id, &unlock)?)
+    };
+    match &args.action {
+        Action::Init { sealing, import } => init(&workspace, &path, sealing, import.as_deref()),
+        Action::Add => add(&workspace, &mut open()?),
+        Action::Show { json } => show(open()?.secrets(), *json),
+        Action::Rotate { what } => rotate(&workspace, &mut open()?, what),
+        Action::Export {
+            name,
+            output,
+            force,
+        } => {
+            let entry = open()?.secrets().entry(name)?;
+            export(&entry, output.as_deref(), *force)
+        }
+        Action::Rekey { sealing } => {
+            // A key that cannot be used is said before anybody is asked.
+            let seal = sealing.for_keys()?;
+            let mut vault = open()?;
+            rekey(&mut vault, seal.map_or_else(new_seal, Ok)?)
+        }
+    }
+}
+
+fn init(
+    workspace: &Workspace,
+    path: &Path,
+    sealing: &Sealing,
+    import: Option<&Path>,
+) -> anyhow::Result<()> {
+    // Before anybody is asked for anything.
+    if path.exists() {
+        return Err(SecretsError::Exists(path.into()).into());
+    }
+    let plain = workspace.cluster_dir().join("secrets");
+    if import.is_none() && plain.exists() {
+        bail!(
+            "{plain} holds SSH host keys of nodes; keep them with `--import {plain}`, or move the \
+             folder away to give the nodes new ones",
+            plain = plain.display()
+        );
+    }
+    if import.is_some_and(|dir| !dir.is_dir()) {
+        bail!("{} is not a folder", import.unwrap_or(path).display());
+    }
+    let seal = sealing.for_keys()?.map_or_else(new_seal, Ok)?;
+    let mut rng = secret::source();
+    let cluster = workspace.cluster().id;
+    let at = OffsetDateTime::from(SystemTime::now());
+    let mut secrets = Secrets::new(&mut rng, cluster, at)?;
+    for node in workspace.node_names() {
+        let keys = match import {
+            Some(dir) => HostKeys::load(dir, node)?,
+            None => None,
+        };
+        if import.is_some() && keys.is_none() {
+            eprintln!("{node}: no host keys to import, new ones are made");
+        }
+        secrets.add_node(&mut rng, node, keys)?;
+    }
+    let vault = Vault::create(path, secrets, seal)?;
+    let secrets = vault.secrets();
+    eprintln!(
+        "{} is written: the secrets of {} nodes, CA {}; commit it. It cannot be made again: \
+         whoever loses it or what opens it has to make the cluster anew",
+        path.display(),
+        secrets.nodes.len(),
+        secrets.ca_hash()?
+    );
+    if let Some(dir) = import {
+        eprintln!(
+            "the host keys of {} are in it now; remove the folder when `imgbuild secrets show` \
+             works for you",
+            dir.display()
+        );
+    }
+    Ok(())
+}
+
+fn add(workspace: &Workspace, vault: &mut Vault) -> anyhow::Result<()> {
+    let names: Vec<&str> = workspace.node_names().collect();
+    let new = add_nodes(vault, &names)?;
+    if new.is_empty() {
+        eprintln!("every node of the cluster has its secrets");
+    }
+    Ok(())
+}
+
+/// Gives nodes without secrets theirs, and says so; their names.
+pub(super) fn add_nodes(vault: &mut Vault, names: &[&str]) -> Result<Vec<String>, SecretsError> {
+    let known = &vault.secrets().nodes;
+    if names.iter().all(|name| known.contains_key(*name)) {
+        return Ok(Vec::new());
+    }
+    let new = vault.change(|secrets| {
+        let mut new = Vec::new();
+        for name in names {
+            if secrets.add_node(&mut secret::source(), name, None)? {
+                new.push((*name).to_owned());
+            }
+        }
+        Ok(new)
+    })?;
+    eprintln!(
+        "{} has the secrets of {} now; commit it",
+        vault.path().display(),
+        new.join(", ")
+    );
+    Ok(new)
+}
+
+fn show(secrets: &Secrets, json: bool) -> anyhow::Result<()> {
+    let entries = secrets.entries()?;
+    let hash = secrets.ca_hash()?.to_string();
+    let recipients: Vec<_> = secrets.recipients.iter().map(ToString::to_string).collect();
+    if json {
+        return print_json(&serde_json::json!({
+            "cluster": secrets.cluster,
+            "ca_hash": hash,
+            "recipients": recipients,
+            "entries": entries,
+        }));
+    }
+    let mut text = format!("cluster    {}\nCA hash    {hash}\n", secrets.cluster);
+    match recipients.is_empty() {
+        true => text += "opens with a passphrase\n",
+        false => {
+            for recipient in &recipients {
+                text += &format!("opens for  {recipient}\n");
+            }
+        }
+    }
+    let width = entries
+        .iter()
+        .map(|entry| entry.name.len())
+        .max()
+        .unwrap_or(0);
+    for entry in &entries {
+        let until = entry
+            .not_after
+            .and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
+        let until = until.map_or(String::new(), |at| format!("  until {}", at.date()));
+        text += &format!("{:width$}  {}{until}\n", entry.name, entry.fingerprint);
+    }
+    print_text(text)
+}
+
+fn rotate(workspace: &Workspace, vault: &mut Vault, what: &Rotate) -> anyhow::Result<()> {
+    let known = |node: &str| workspace.plan(node).map(|_| node.to_owned());
+    let what = match what {
+        Rotate::ServerToken => What::ServerToken,
+        Rotate::AgentToken => What::AgentToken,
+        Rotate::Node { node } => What::Node(known(node)?),
+        Rotate::Ssh { node } => What::Ssh(known(node)?),
+    };
+    vault.change(|secrets| secrets.rotate(&mut secret::source(), &what))?;
+    let roles: BTreeMap<String, Role> = workspace
+        .node_names()
+        .map(|name| Ok((name.to_owned(), workspace.plan(name)?.node.role)))
+        .collect::<anyhow::Result<_>>()?;
+    let follow_up = what.follow_up(&roles);
+    eprintln!(
+        "{} is changed; commit it. What must follow:",
+        vault.path().display()
+    );
+    for (index, step) in follow_up.steps.iter().enumerate() {
+        eprintln!("  {}. {step}", index + 1);
+    }
+    eprintln!(
+        "images to write again, in this order: {}",
+        follow_up.images.join(", ")
+    );
+    Ok(())
+}
+
+fn export(entry: &Entry, output: Option<&Path>, force: bool) -> anyhow::Result<()> {
+    match output {
+        None if !entry.secret => print_text(entry.content().expose()),
+        output => hand_out(&entry.name, entry.content(), output, force),
+    }
+}
+
+fn rekey(vault: &mut Vault, seal: Seal) -> anyhow::Result<()> {
+    vault.rekey(seal)?;
+    eprintln!(
+        "{} is encrypted anew; commit it. Older copies, in Git too, still open as before: rotate \
+         what somebody must not know any more",
+        vault.path().display()
+    );
+    Ok(())
+}
