@@ -80,7 +80,7 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
         let job = Job {
             node: Ingredients {
                 plan,
-                keys: keys(vault.as_ref(), &plain, &plan.node.name)?,
+                keys: keys(vault.as_ref(), &plain),
                 base: args.base.as_deref(),
                 agent: &agent(args.agent.as_deref())?,
                 lock: &lock,
@@ -134,6 +134,12 @@ pub(super) fn open_secrets(
 ) -> anyhow::Result<Option<Vault>> {
     let path = secrets::path(workspace.cluster_dir());
     if !path.exists() {
+        if workspace.k3s().is_some() {
+            eprintln!(
+                "warning: K3s is baked in as a program only: without the cluster's secrets no \
+                 node is let in; `imgbuild secrets init` makes them"
+            );
+        }
         return Ok(None);
     }
     let unlock = unlocking.unlock()?;
@@ -148,15 +154,11 @@ pub(super) fn plain_secrets(workspace: &Workspace) -> PathBuf {
 }
 
 /// Where a node's host keys come from.
-pub(super) fn keys<'a>(
-    vault: Option<&'a Vault>,
-    plain: &'a Path,
-    node: &str,
-) -> anyhow::Result<Keys<'a>> {
-    Ok(match vault {
-        Some(vault) => Keys::Kept(&vault.secrets().node(node)?.host_keys),
+pub(super) fn keys<'a>(vault: Option<&'a Vault>, plain: &'a Path) -> Keys<'a> {
+    match vault {
+        Some(vault) => Keys::Kept(vault.secrets()),
         None => Keys::Files(plain),
-    })
+    }
 }
 
 /// The agent for the node: the one given, or the one beside this program.

@@ -300,7 +300,7 @@ impl<'a> Source<'a> {
             .context("a node needs a cluster file")?;
         let ingredients = Ingredients {
             plan,
-            keys: keys(cluster.vault.as_ref(), &cluster.plain, &plan.node.name)?,
+            keys: keys(cluster.vault.as_ref(), &cluster.plain),
             base: self.args.base.as_deref(),
             agent: &cluster.agent,
             lock: &cluster.lock,
