@@ -11,6 +11,7 @@ mod hand_out;
 mod inspect;
 mod kubeconfig;
 mod lock;
+mod making;
 mod network;
 mod schema;
 mod secrets;
