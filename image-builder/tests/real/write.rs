@@ -91,7 +91,10 @@ fn assert_good(disk: &LoopDevice) {
     let name = fs::read_to_string(point.path().join("etc/hostname")).expect("hostname");
     assert_eq!(name, format!("{NODE}\n"));
     // Not every kernel that runs tests knows FAT.
-    run("mdir", &["-i", boot.to_str().expect("UTF-8"), "::cmdline.txt"]);
+    run(
+        "mdir",
+        &["-i", boot.to_str().expect("UTF-8"), "::cmdline.txt"],
+    );
 }
 
 /// Every byte that a file system of the disk uses is the image's.
