@@ -9,7 +9,7 @@ use std::time::Duration;
 use node_config::NodeConfig;
 
 use super::{Look, Stage, StageError, Tell, waited};
-use crate::system::{Command, System};
+use crate::system::{Command, System, read_text};
 
 /// After the network, without which there is nothing to wait for and which says
 /// so precisely; before everything that looks at a certificate. What is before
@@ -24,6 +24,14 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 /// Made by timesyncd when the clock is right (systemd-timesyncd.service(8)).
 const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
+
+/// The hardware clock, in seconds since 1970 (kernel documentation,
+/// `ABI/testing/sysfs-class-rtc`). The Pi 5's begins at 1970 when it has had no
+/// power and no battery: one that is past the image's time has run all along.
+const HARDWARE: &str = "/sys/class/rtc/rtc0/since_epoch";
+
+/// The kernel takes its time over at the start; it drifts by seconds a day.
+const APART: u64 = 60;
 
 const WHAT: &str = "time";
 
@@ -42,6 +50,9 @@ impl Stage for Clock {
         }
         if is_synchronized(sys)? {
             return Ok(Look::Done("set by a time server".into()));
+        }
+        if is_kept(now, node, sys)? {
+            return Ok(Look::Done("kept by the hardware clock".into()));
         }
         if waited::in_vain(sys, WHAT)? {
             return Ok(Look::Done(warning(node)));
@@ -63,6 +74,12 @@ impl Stage for Clock {
         }
         Ok(())
     }
+}
+
+/// Whether the time came from a hardware clock that never stood still.
+fn is_kept(now: u64, node: &NodeConfig, sys: &dyn System) -> Result<bool, StageError> {
+    let hardware: Option<u64> = read_text(sys, HARDWARE)?.trim().parse().ok();
+    Ok(hardware.is_some_and(|time| time >= node.epoch && time.abs_diff(now) <= APART))
 }
 
 /// timesyncd's own word; where another program keeps the time, the kernel's, which
@@ -140,6 +157,29 @@ mod tests {
         // The next boot hopes again.
         machine::restart(&fake);
         assert!(matches!(look(&fake), Look::ToDo(_)));
+    }
+
+    #[test]
+    fn a_hardware_clock_is_believed_unless_it_stood_still() {
+        let fake = machine::healthy();
+        machine::set_time_server(&fake, None);
+        let now = fake.wall_clock();
+        for (hardware, believed) in [
+            (now.to_string(), true),
+            ((now - 3).to_string(), true),
+            // Without a battery; and one that the kernel did not take over.
+            ("17".into(), false),
+            ((now + 3600).to_string(), false),
+            (String::new(), false),
+        ] {
+            fake.put(HARDWARE, 0o444, format!("{hardware}\n"));
+            let look = look(&fake);
+            assert_eq!(
+                matches!(look, Look::Done(_)),
+                believed,
+                "{hardware}: {look:?}"
+            );
+        }
     }
 
     #[test]
