@@ -8,6 +8,7 @@ pub mod compose;
 pub mod config;
 pub mod debian;
 pub mod device;
+pub mod edit;
 pub mod fetch;
 pub mod flash;
 pub mod identity;
