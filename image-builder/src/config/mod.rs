@@ -35,4 +35,11 @@ pub use load::{default_profiles_dir, load, load_from, parse_cluster, parse_profi
 pub(crate) use nearest::nearest;
 pub use problem::{Problem, Problems};
 pub use schema::{SchemaKind, schema};
+pub(crate) use ssh::is_private;
 pub use workspace::{UnknownNode, Workspace};
+
+/// The release of K3s that a cluster gets which names none.
+pub(crate) fn k3s_default() -> String {
+    let k3s = written::K3s::default();
+    k3s.version.get().cloned().unwrap_or_default()
+}

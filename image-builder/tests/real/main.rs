@@ -10,6 +10,7 @@ mod devices;
 mod lab;
 mod lock;
 mod loops;
+mod nodes;
 mod packages;
 mod resolve;
 mod secrets;
