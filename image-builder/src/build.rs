@@ -13,10 +13,11 @@ use crate::identity::{self, HostKeys};
 use crate::ids::NodeIds;
 use crate::layout::Frame;
 use crate::lock::{self, Lock};
-use crate::overlay::{self, Part, Rendered, Request};
-use crate::plan::NodePlan;
+use crate::overlay::{self, Entrance, Part, Rendered, Request};
+use crate::plan::{K3s, Node, NodePlan, Role};
 use crate::progress::Progress;
 use crate::rootfs::grow;
+use crate::secrets::Secrets;
 use crate::sink::{ImageFile, Written};
 use crate::source::{self, Base, Cache};
 use crate::view::ImageView;
@@ -61,8 +62,8 @@ pub struct Job<'a> {
 /// Where a node's SSH host keys come from.
 #[derive(Debug, Clone, Copy)]
 pub enum Keys<'a> {
-    /// The cluster's secrets file, which was opened.
-    Kept(&'a HostKeys),
+    /// The cluster's secrets file, which was opened: then it has what K3s needs too.
+    Kept(&'a Secrets),
     /// Plain files below this directory, made where they are missing: a cluster
     /// without a secrets file.
     Files(&'a Path),
@@ -136,10 +137,14 @@ pub fn prepare<'a>(
     let base = source::open(&plan.profile.base, node.base, node.cache, progress)?;
     let ids = NodeIds::derive(plan.cluster.id, &plan.node.name);
     let keys = match node.keys {
-        Keys::Kept(keys) => keys.clone(),
+        Keys::Kept(secrets) => secrets.node(&plan.node.name)?.host_keys.clone(),
         Keys::Files(dir) => HostKeys::load_or_create(dir, &plan.node.name)?,
     };
 
+    let entrance = match (node.keys, &plan.k3s) {
+        (Keys::Kept(secrets), Some(k3s)) => Some(entrance(secrets, &plan.node, k3s)?),
+        _ => None,
+    };
     let payload = lock::payload(node.lock, plan, &base.digest, node.cache, progress)?;
     let epoch = node.epoch.unwrap_or_else(|| base.superblock.written());
     let view = ImageView::open(base.boot.clone(), base.root.clone())?;
@@ -149,6 +154,7 @@ pub fn prepare<'a>(
         keys: &keys,
         agent: &agent,
         agent_unit: AGENT_UNIT,
+        entrance: entrance.as_ref(),
         payload: &payload,
         base_digest: &base.digest,
         epoch,
@@ -219,6 +225,26 @@ impl Prepared<'_> {
             ssh_config,
         })
     }
+}
+
+/// What lets a node into its cluster, and nothing of it that its role has no use
+/// for: agents never get the servers' token, and only the founder gets the CAs.
+fn entrance(secrets: &Secrets, node: &Node, k3s: &K3s) -> anyhow::Result<Entrance> {
+    let agent_token = secrets.full_agent_token()?;
+    let (token, agent_token) = match node.role {
+        Role::Server => (secrets.full_server_token()?, Some(agent_token)),
+        Role::Agent => (agent_token, None),
+    };
+    Ok(Entrance {
+        token,
+        agent_token,
+        password: secrets.node(&node.name)?.password.clone(),
+        tls: match k3s.founder() == Some(&node.name) {
+            true => secrets.authorities.files(),
+            false => Vec::new(),
+        },
+        ca_hash: secrets.ca_hash()?.to_string(),
+    })
 }
 
 /// The agent for a node, checked to be a program for its processor.

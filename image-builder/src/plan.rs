@@ -36,9 +36,16 @@ pub struct NodePlan {
 impl NodePlan {
     /// The node as others see it.
     pub fn peer(&self) -> Peer {
+        self.node.peer()
+    }
+}
+
+impl Node {
+    /// The node as others see it.
+    pub fn peer(&self) -> Peer {
         Peer {
-            name: self.node.name.clone(),
-            address: self.node.address.addr(),
+            name: self.name.clone(),
+            address: self.address.addr(),
         }
     }
 }
@@ -96,6 +103,27 @@ pub struct K3s {
     pub version: String,
     /// Bake in the images of its own containers.
     pub airgap: bool,
+    /// More names and addresses of the API.
+    pub tls_san: Vec<String>,
+    /// An address of the API that moves between the servers.
+    pub vip: Option<Ipv4Addr>,
+    /// Parts of K3s that are left out.
+    pub disable: Vec<String>,
+    /// Nodes take container images from one another.
+    pub registry_mirror: bool,
+    /// When etcd is saved, as cron(5) writes it.
+    pub snapshot_schedule: String,
+    /// How many of these are kept.
+    pub snapshot_keep: u32,
+    /// The cluster's servers, in the file's order; the first founds it.
+    pub servers: Vec<Peer>,
+}
+
+impl K3s {
+    /// The name of the server that founds the cluster.
+    pub fn founder(&self) -> Option<&String> {
+        self.servers.first().map(|server| &server.name)
+    }
 }
 
 /// How downloads reach this machine.
@@ -122,6 +150,8 @@ pub struct Node {
     pub mac: Option<MacAddress>,
     /// Kubernetes labels.
     pub labels: BTreeMap<String, String>,
+    /// Kubernetes taints, `key=value:Effect`.
+    pub taints: Vec<String>,
 }
 
 /// A node as the others see it.

@@ -37,6 +37,24 @@ pub struct NodeConfig {
     /// The package files the image carries, in the order they are installed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<Package>,
+    /// Its Kubernetes, complete but for whom to join.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub k3s: Option<K3s>,
+}
+
+/// How a node gets into its cluster. The secrets are in files of K3s' own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct K3s {
+    /// The unit to start, `k3s.service` or `k3s-agent.service`.
+    pub unit: String,
+    /// Whether it founds the cluster, where no other server answers.
+    pub founds: bool,
+    /// The other servers, in the order they are asked.
+    #[serde(default)]
+    pub servers: Vec<Ipv4Addr>,
+    /// What every token says of the cluster's CA: 64 hex digits.
+    pub ca_hash: String,
 }
 
 /// The cluster's name, for people, and id, for everything derived from it.

@@ -25,6 +25,10 @@ pub const DONE: &str = "/var/lib/imgbuild/done";
 /// The package files the image carries, gone once they are installed.
 pub const PACKAGES_DIR: &str = "/var/lib/imgbuild/packages";
 
+/// K3s' units do not start before this file is there: the agent makes it, once it
+/// is known whom to join.
+pub const K3S_MAY_START: &str = "/var/lib/imgbuild/k3s-may-start";
+
 /// Where the FAT boot partition is mounted (Raspberry Pi OS, bookworm and on).
 pub const BOOT_DIR: &str = "/boot/firmware";
 

@@ -3,6 +3,7 @@
 
 mod finish;
 mod identity;
+mod k3s;
 mod network;
 mod packages;
 
@@ -15,6 +16,7 @@ pub(crate) const ALL: &[&dyn Stage] = &[
     &identity::Identity,
     &network::Network,
     &packages::Packages,
+    &k3s::K3s,
     &finish::Finish,
 ];
 

@@ -142,20 +142,21 @@ fn a_healthy_node_is_done_and_says_so() {
     assert_eq!(
         told,
         [
-            "imgbuild pi-1 1/4 identity done: host name pi-1, 2 host keys as baked",
-            "imgbuild pi-1 2/4 network done: 192.168.4.11/24 on eth0, gateway 192.168.4.1 answers \
+            "imgbuild pi-1 1/5 identity done: host name pi-1, 2 host keys as baked",
+            "imgbuild pi-1 2/5 network done: 192.168.4.11/24 on eth0, gateway 192.168.4.1 answers \
              ping",
-            "imgbuild pi-1 3/4 packages running: 3 of 3 packages are not installed: library, \
+            "imgbuild pi-1 3/5 packages running: 3 of 3 packages are not installed: library, \
              open-iscsi, needs-library",
-            "imgbuild pi-1 3/4 packages running: unpacking 1/3 library",
-            "imgbuild pi-1 3/4 packages running: unpacking 2/3 open-iscsi",
-            "imgbuild pi-1 3/4 packages running: setting up 1/3 library",
-            "imgbuild pi-1 3/4 packages running: setting up 2/3 open-iscsi",
-            "imgbuild pi-1 3/4 packages running: unpacking 1/1 needs-library",
-            "imgbuild pi-1 3/4 packages running: setting up 1/1 needs-library",
-            "imgbuild pi-1 3/4 packages done: all 3 are installed",
-            "imgbuild pi-1 4/4 finish running: everything before is done",
-            "imgbuild pi-1 4/4 finish done: nothing is left to do, the agent does not start again",
+            "imgbuild pi-1 3/5 packages running: unpacking 1/3 library",
+            "imgbuild pi-1 3/5 packages running: unpacking 2/3 open-iscsi",
+            "imgbuild pi-1 3/5 packages running: setting up 1/3 library",
+            "imgbuild pi-1 3/5 packages running: setting up 2/3 open-iscsi",
+            "imgbuild pi-1 3/5 packages running: unpacking 1/1 needs-library",
+            "imgbuild pi-1 3/5 packages running: setting up 1/1 needs-library",
+            "imgbuild pi-1 3/5 packages done: all 3 are installed",
+            "imgbuild pi-1 4/5 k3s done: the image carries none",
+            "imgbuild pi-1 5/5 finish running: everything before is done",
+            "imgbuild pi-1 5/5 finish done: nothing is left to do, the agent does not start again",
             "imgbuild pi-1 all done",
         ]
     );
@@ -320,7 +321,7 @@ fn last_words_that_turn_out_wrong_are_taken_back() {
 
     let report = Report::parse(&fake.text(paths::REPORT)).expect("report");
     assert_eq!(report.state, State::Running);
-    let finish = &report.stages[3];
+    let finish = &report.stages[4];
     assert_eq!(finish.outcome, Outcome::Retrying);
     assert!(
         finish

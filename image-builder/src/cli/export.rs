@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 
 use super::Global;
-use super::build::plain_secrets;
+use super::making::plain_secrets;
 use super::terminal::print_text;
 use super::unlock::Unlocking;
 use crate::config::Workspace;

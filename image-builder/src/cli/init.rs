@@ -232,6 +232,10 @@ fn tell(args: &Args, files: &[(PathBuf, String)], secrets: Option<&Path>) {
             "{secrets}    encrypted; commit it. Whoever loses it, or what opens it, has to make \
              the cluster anew"
         );
+    } else {
+        eprintln!(
+            "K3s lets no node in without the cluster's secrets; `imgbuild secrets init` makes them"
+        );
     }
     eprintln!("next:");
     if args.dir != Path::new(".") {

@@ -14,6 +14,7 @@ mod init;
 mod inspect;
 mod kubeconfig;
 mod lock;
+mod making;
 mod network;
 mod node;
 mod schema;

@@ -59,34 +59,6 @@ pub(super) struct Terminal {
     name: String,
 }
 
-/// One [`Terminal`] for each of several works at the same time.
-pub(super) struct Terminals;
-
-impl Terminals {
-    /// A bar below another for each name; without a terminal lines that begin
-    /// with it. A single one goes without.
-    pub(super) fn new(names: &[String], interrupts: Interrupts) -> Vec<Terminal> {
-        let bars = MultiProgress::with_draw_target(match io::stderr().is_terminal() {
-            true => ProgressDrawTarget::stderr(),
-            false => ProgressDrawTarget::hidden(),
-        });
-        let one = |name: &String| {
-            let bar = bars.add(ProgressBar::no_length());
-            bar.enable_steady_tick(TICK);
-            Terminal {
-                bar,
-                interrupts: interrupts.clone(),
-                begun: None,
-                name: match names.len() {
-                    1 => String::new(),
-                    _ => format!("{name}: "),
-                },
-            }
-        };
-        names.iter().map(one).collect()
-    }
-}
-
 impl Terminal {
     /// Begins to listen for Ctrl-C as well.
     pub(super) fn new() -> anyhow::Result<Self> {
@@ -101,6 +73,29 @@ impl Terminal {
             begun: None,
             name: String::new(),
         })
+    }
+
+    /// One for each of several works at the same time: a bar below another; without
+    /// a terminal lines that begin with the name. A single one goes without.
+    pub(super) fn several(names: &[String], interrupts: &Interrupts) -> Vec<Self> {
+        let bars = MultiProgress::with_draw_target(match io::stderr().is_terminal() {
+            true => ProgressDrawTarget::stderr(),
+            false => ProgressDrawTarget::hidden(),
+        });
+        let one = |name: &String| {
+            let bar = bars.add(ProgressBar::no_length());
+            bar.enable_steady_tick(TICK);
+            Self {
+                bar,
+                interrupts: interrupts.clone(),
+                begun: None,
+                name: match names.len() {
+                    1 => String::new(),
+                    _ => format!("{name}: "),
+                },
+            }
+        };
+        names.iter().map(one).collect()
     }
 
     /// What it listens to.

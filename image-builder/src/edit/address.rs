@@ -7,8 +7,8 @@ use crate::config::ClusterFile;
 
 /// The address to propose for the next node: the lowest free one above the highest
 /// node's, so that nodes stay in a row; where there is none, the lowest free one of
-/// the subnet. Free is what no node has, what is not in `taken`, and what the
-/// network's gateway, name and time servers do not have. `None`: the subnet is full.
+/// the subnet. Free is what no node has, what is not in `taken`, and what neither
+/// the network's gateway, name and time servers nor the API has. `None`: the subnet is full.
 pub fn next_address(
     file: &ClusterFile,
     taken: impl IntoIterator<Item = Ipv4Addr>,
@@ -18,6 +18,7 @@ pub fn next_address(
     let highest = nodes.clone().max();
     let mut used: BTreeSet<Ipv4Addr> = nodes.chain(taken).collect();
     used.insert(network.gateway);
+    used.extend(file.k3s.as_ref().and_then(|k3s| k3s.vip));
     used.extend(&network.dns);
     let times = network.ntp.iter().filter_map(|server| server.parse().ok());
     used.extend(times.collect::<Vec<Ipv4Addr>>());

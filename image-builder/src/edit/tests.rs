@@ -163,6 +163,8 @@ fn the_next_address_is_nobodys() {
         "[\"192.168.4.14\"]\nntp = [\"192.168.4.15\"]",
     );
     assert_eq!(next(&dns, &[]), is("192.168.4.16"));
+    let vip = format!("{CLUSTER}[k3s]\nvip = \"192.168.4.14\"\n");
+    assert_eq!(next(&vip, &[]), is("192.168.4.15"));
     // Nothing above: the lowest that is free; .1 is the gateway's.
     let high = CLUSTER.replace("4.13", "4.254");
     assert_eq!(next(&high, &[]), is("192.168.4.2"));

@@ -6,7 +6,7 @@ use ssh_key::{HashAlg, PublicKey};
 use super::{Kept, Part, extent};
 use crate::ids::NodeIds;
 use crate::lock::{self, Lock};
-use crate::plan::{BaseLocation, MachineId, NodePlan, NvmePower, PageSize, Size};
+use crate::plan::{BaseLocation, MachineId, NodePlan, NvmePower, PageSize, Role, Size};
 
 pub(super) fn parts(plan: &NodePlan, lock: Option<&Lock>, kept: Kept) -> Vec<Part> {
     let ids = NodeIds::derive(plan.cluster.id, &plan.node.name);
@@ -19,9 +19,9 @@ pub(super) fn parts(plan: &NodePlan, lock: Option<&Lock>, kept: Kept) -> Vec<Par
         ("users", users(plan)),
         ("network", network(plan)),
         ("packages", packages(plan, lock)),
-        ("k3s", k3s(plan, lock)),
+        ("k3s", k3s(plan, lock, kept)),
         ("files", files(plan)),
-        ("secrets", secrets(kept)),
+        ("secrets", secrets(plan, kept)),
     ];
     let parts = parts.into_iter().filter(|(_, lines)| !lines.is_empty());
     parts.map(|(topic, lines)| Part { topic, lines }).collect()
@@ -38,6 +38,7 @@ fn node(plan: &NodePlan) -> Vec<String> {
     ];
     let labels = node.labels.iter();
     lines.extend(labels.map(|(key, value)| format!("label {key}={value}")));
+    lines.extend(node.taints.iter().map(|taint| format!("taint {taint}")));
     lines
 }
 
@@ -186,7 +187,7 @@ fn packages(plan: &NodePlan, lock: Option<&Lock>) -> Vec<String> {
     vec![wanted.join(", "), files]
 }
 
-fn k3s(plan: &NodePlan, lock: Option<&Lock>) -> Vec<String> {
+fn k3s(plan: &NodePlan, lock: Option<&Lock>, kept: Kept) -> Vec<String> {
     let Some(k3s) = &plan.k3s else {
         return vec!["none: plain Linux".into()];
     };
@@ -194,13 +195,42 @@ fn k3s(plan: &NodePlan, lock: Option<&Lock>) -> Vec<String> {
         "{}, as {}",
         k3s.version,
         match plan.node.role {
-            node_config::Role::Server => "a server: control plane, etcd and workloads",
-            node_config::Role::Agent => "an agent: workloads only",
+            Role::Server => "a server: control plane, etcd and workloads",
+            Role::Agent => "an agent: workloads only",
         }
     )];
     for (url, path, _) in lock::k3s_files(k3s) {
         let locked = lock.and_then(|lock| lock.k3s.iter().find(|file| file.url == url));
         lines.push(format!("{path}: {}", fetched(locked)));
+    }
+    if kept == Kept::Plain {
+        let why = "without the cluster's secrets file no node is let in";
+        lines.push(format!("nothing of it is set up: {why}"));
+        return lines;
+    }
+    if let Some(founder) = k3s.founder().filter(|_| k3s.servers.len() > 1) {
+        let servers: Vec<_> = k3s.servers.iter().map(|peer| peer.name.as_str()).collect();
+        lines.push(format!(
+            "servers {}; {founder} founds the cluster",
+            servers.join(", ")
+        ));
+    }
+    if plan.node.role == Role::Server {
+        let vip = k3s.vip.iter().map(ToString::to_string);
+        let api: Vec<_> = vip.chain(k3s.tls_san.iter().cloned()).collect();
+        if !api.is_empty() {
+            lines.push(format!("its API is also {}", api.join(", ")));
+        }
+        if !k3s.disable.is_empty() {
+            lines.push(format!("without {}", k3s.disable.join(", ")));
+        }
+        lines.push(format!(
+            "etcd is saved at {:?}, {} snapshots are kept",
+            k3s.snapshot_schedule, k3s.snapshot_keep
+        ));
+    }
+    if k3s.registry_mirror {
+        lines.push("container images come from other nodes first".into());
     }
     lines
 }
@@ -232,14 +262,26 @@ fn files(plan: &NodePlan) -> Vec<String> {
     lines
 }
 
-fn secrets(kept: Kept) -> Vec<String> {
+fn secrets(plan: &NodePlan, kept: Kept) -> Vec<String> {
     let place = match kept {
         Kept::Sealed => "in the cluster's secrets file",
         Kept::Plain => "in plain files in secrets/, beside the cluster file",
     };
-    vec![format!(
-        "SSH host keys, Ed25519 and RSA: made once, kept {place}, not shown"
-    )]
+    let mut lines = vec![
+        format!("made once, kept {place}, and not shown:"),
+        "SSH host keys, Ed25519 and RSA".into(),
+    ];
+    if let (Some(k3s), Kept::Sealed) = (&plan.k3s, kept) {
+        lines.push("its password for K3s, with which it is the same node again".into());
+        lines.push(match plan.node.role {
+            Role::Server => "the tokens of servers and of agents".into(),
+            Role::Agent => "the token of agents".into(),
+        });
+        if k3s.founder() == Some(&plan.node.name) {
+            lines.push("the cluster's certificate authorities".into());
+        }
+    }
+    lines
 }
 
 const NOT_LOCKED: &str = "not locked yet; `imgbuild lock` finds it";

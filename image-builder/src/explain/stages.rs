@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use crate::plan::NodePlan;
+use crate::plan::{NodePlan, Peer};
 
 /// One stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,10 +39,42 @@ pub(super) const ALL: &[(&str, Does)] = &[
             wanted.join(", ")
         ),
     }),
+    ("k3s", |plan| match &plan.k3s {
+        None => "has nothing to start".to_owned(),
+        Some(k3s) if k3s.founder() == Some(&plan.node.name) => {
+            let others = k3s
+                .servers
+                .iter()
+                .filter(|server| server.name != plan.node.name);
+            match listed(others) {
+                None => "starts K3s, which founds the cluster if its disk holds none".to_owned(),
+                Some(others) => format!(
+                    "starts K3s: joins the cluster if one of {others} answers, and founds it if \
+                     none does and its disk holds none"
+                ),
+            }
+        }
+        Some(k3s) => {
+            let others = k3s
+                .servers
+                .iter()
+                .filter(|server| server.name != plan.node.name);
+            let others = listed(others).unwrap_or_default();
+            format!("starts K3s, which joins the cluster at the first of {others} that answers")
+        }
+    }),
     ("finish", |_| {
         "writes the last report; the agent does not start again".to_owned()
     }),
 ];
+
+/// Servers by name and address.
+fn listed<'a>(servers: impl Iterator<Item = &'a Peer>) -> Option<String> {
+    let servers: Vec<_> = servers
+        .map(|Peer { name, address }| format!("{name} ({address})"))
+        .collect();
+    (!servers.is_empty()).then(|| servers.join(", "))
+}
 
 /// The stages of this node.
 pub(super) fn stages(plan: &NodePlan) -> Vec<Stage> {

@@ -123,6 +123,21 @@ fn a_server_of_a_download() {
 }
 
 #[test]
+fn an_agent_and_a_founder_among_others() {
+    let more = "taints = [\"a=b:NoSchedule\"]\n\n[[nodes]]\nname = \"pi-3\"\naddress = \
+         \"192.168.4.13\"\nrole = \"server\"\nprofile = \"plain\"\n\n[k3s]\nvip = \
+         \"192.168.4.10\"\n";
+    golden(
+        "founder.txt",
+        &explain(&plan("pi-1", more), None, Kept::Sealed),
+    );
+    golden(
+        "joins.txt",
+        &explain(&plan("pi-2", more), None, Kept::Sealed),
+    );
+}
+
+#[test]
 fn a_node_with_everything_and_without_kubernetes() {
     let explanation = explain(&plan("pi-2", ""), None, Kept::Sealed);
     golden("agent.txt", &explanation);

@@ -114,6 +114,7 @@ pub fn flash(
     })
 }
 
+#[derive(Clone)]
 struct Job {
     content: Arc<Content>,
     target: Arc<dyn Target>,
@@ -176,7 +177,7 @@ impl Job {
         progress: &mut dyn Progress,
         work: impl FnOnce(&Self) -> Result<T, FlashError> + Send + 'static,
     ) -> Result<T, FlashError> {
-        let job = self.share();
+        let job = self.clone();
         let work: Work<T> = Box::new(move |events| {
             let result = work(&job)?;
             // Nobody listens when the work was given up.
@@ -195,15 +196,6 @@ impl Job {
         )?;
         // A thread that ends without an error has sent its result.
         result.ok_or_else(|| crate::progress::Interrupted.into())
-    }
-
-    fn share(&self) -> Self {
-        Self {
-            content: Arc::clone(&self.content),
-            target: Arc::clone(&self.target),
-            watch: Arc::clone(&self.watch),
-            options: self.options,
-        }
     }
 
     fn ends(

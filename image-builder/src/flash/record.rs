@@ -23,9 +23,10 @@ pub const OFFSET: u64 = super::content::HEAD;
 const MAX_LEN: usize = 6 << 20;
 
 /// Of what a range of the disk is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Hash {
     /// Zeros.
+    #[default]
     Zeros,
     /// Bytes with this sha256.
     Sha256([u8; 32]),
@@ -167,12 +168,6 @@ fn header(bytes: &[u8]) -> Result<Option<(String, usize, usize)>, RecordError> {
     }
     let start = MAGIC.len() + line.len() + 1;
     Ok(Some((digest.to_owned(), start, start + len)))
-}
-
-impl Default for Hash {
-    fn default() -> Self {
-        Self::Zeros
-    }
 }
 
 /// A sha256 as 64 hex digits; `null` for zeros.

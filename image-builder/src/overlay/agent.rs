@@ -8,7 +8,7 @@ use node_config::{NodeConfig, paths};
 use uuid::Uuid;
 
 use super::render::Request;
-use super::{BaseView, Overlay, Owner, Part, network, units};
+use super::{BaseView, Overlay, Owner, Part, k3s, network, units};
 
 /// Adds program and unit.
 pub(super) fn add(overlay: &mut Overlay, request: &Request<'_>, base: &dyn BaseView) -> Result<()> {
@@ -50,6 +50,7 @@ pub(super) fn add_node_config(overlay: &mut Overlay, request: &Request<'_>, imag
         },
         host_keys: host_keys.into(),
         packages: request.payload.packages.clone(),
+        k3s: k3s::for_the_agent(request),
     };
     overlay.file(Part::Root, paths::NODE_CONFIG, 0o644, config.render());
 }

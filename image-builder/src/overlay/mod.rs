@@ -2,6 +2,7 @@
 //! boot and the root file system. Pure: rendered from a plan and a view of the
 //! base, compared and tested as text, applied by `bootfs` and `rootfs`.
 
+mod k3s;
 pub mod links;
 pub mod manifest;
 
@@ -37,6 +38,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use content::Content;
+pub use k3s::Entrance;
 pub use payload::{Payload, PayloadFile};
 pub use render::{Rendered, Request, render};
 pub(crate) use text::hex;

@@ -11,8 +11,8 @@ use crate::ids::NodeIds;
 use crate::plan::{Disk, Extent, NodePlan};
 
 use super::{
-    BaseView, Change, Overlay, Part, Payload, agent, cmdline, extra, firmware, locale, manifest,
-    mounts, network, packages, payload, ssh, stock, system, text, users,
+    BaseView, Change, Entrance, Overlay, Part, Payload, agent, cmdline, extra, firmware, k3s,
+    locale, manifest, mounts, network, packages, payload, ssh, stock, system, text, users,
 };
 
 /// Everything an overlay is made from, the base aside.
@@ -28,6 +28,8 @@ pub struct Request<'a> {
     pub agent: &'a Arc<[u8]>,
     /// The agent's systemd unit.
     pub agent_unit: &'a str,
+    /// What lets it into its cluster, if that has secrets.
+    pub entrance: Option<&'a Entrance>,
     /// What it carries of others.
     pub payload: &'a Payload,
     /// sha256 of the base image, in hex.
@@ -68,6 +70,7 @@ pub fn render(request: &Request<'_>, base: &dyn BaseView) -> Result<Rendered> {
     agent::add(overlay, request, base).context("adding the first-boot agent")?;
     packages::add(overlay, request, base).context("preparing for the packages")?;
     payload::add(overlay, request, base).context("adding what is downloaded")?;
+    k3s::add(overlay, request, base).context("configuring K3s")?;
 
     // These documents carry the image id, and the id names them too: it is
     // taken with nil in its own place.

@@ -4,6 +4,7 @@
 //! `git diff` then shows what a change to the code changes on a node.
 
 mod bases;
+mod k3s;
 mod packages;
 pub(super) mod plans;
 mod refusals;
@@ -47,8 +48,20 @@ fn rendered_of(
     plan: &NodePlan,
     base: &MemoryBase,
 ) -> anyhow::Result<Rendered> {
+    rendered_in(None, base_digest, epoch, packages, plan, base)
+}
+
+fn rendered_in(
+    entrance: Option<&Entrance>,
+    base_digest: &str,
+    epoch: i64,
+    packages: &[Package],
+    plan: &NodePlan,
+    base: &MemoryBase,
+) -> anyhow::Result<Rendered> {
     let keys = fixture::host_keys();
     let request = Request {
+        entrance,
         plan,
         ids: &NodeIds::derive(plan.cluster.id, &plan.node.name),
         keys,

@@ -180,6 +180,7 @@ impl Lab {
         let unit = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../firstboot-agent/firstboot-agent.service");
         let request = Request {
+            entrance: None,
             plan: &plan,
             ids: &NodeIds::derive(plan.cluster.id, NODE),
             keys: &keys,

@@ -32,7 +32,7 @@ fn an_image_is_the_same_from_the_secrets_file() {
         command.args(with_key).output().expect("imgbuild")
     };
     let without = build(&[]);
-    assert_eq!(without.status.code(), Some(9), "{}", stderr(&without));
+    assert_eq!(without.status.code(), Some(11), "{}", stderr(&without));
     assert!(!kept.exists());
     let with = build(&["--identity", key]);
     assert!(with.status.success(), "{}", stderr(&with));

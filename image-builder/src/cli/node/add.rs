@@ -76,13 +76,20 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
     let known = workspace.profiles().any(|old| old.name == node.profile);
     change(global, &workspace, |text| add_node(text, &node))?.write()?;
     eprintln!(
-        "{} is in {} now: {}, {}, profile {}; no other node's image changes",
+        "{} is in {} now: {}, {}, profile {}",
         node.name,
         global.cluster.display(),
         node.role,
         node.address,
         node.profile,
     );
+    match node.role {
+        Role::Server if workspace.k3s().is_some() => eprintln!(
+            "images of the other nodes that are built from now on know it as a server; nodes that \
+             run need no new one"
+        ),
+        _ => eprintln!("no other node's image changes"),
+    }
     if !known {
         eprintln!("next: imgbuild lock && imgbuild fetch, for no node had this profile");
     }

@@ -33,6 +33,7 @@ pub(super) fn value(entry: &NodeEntry) -> serde_json::Value {
         "profile": profile,
         "mac": node.mac.map(|mac| mac.to_string()),
         "labels": node.labels,
+        "taints": node.taints,
     })
 }
 

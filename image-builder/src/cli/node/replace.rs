@@ -3,7 +3,7 @@
 use anyhow::bail;
 
 use super::{Global, change, tell};
-use crate::cli::build::plain_secrets;
+use crate::cli::making::plain_secrets;
 use crate::cli::secrets::{add_nodes, rotate};
 use crate::cli::unlock::Unlocking;
 use crate::config::Workspace;

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use anyhow::Context as _;
 
 use super::{Global, change, tell};
-use crate::cli::build::plain_secrets;
+use crate::cli::making::plain_secrets;
 use crate::cli::unlock::Unlocking;
 use crate::edit::remove_node;
 use crate::plan::{NodePlan, Role};

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{Global, list};
+use crate::cli::making::plain_secrets;
 use crate::cli::terminal::{print_json, print_text};
 use crate::cli::unlock::Unlocking;
 use crate::config::Workspace;
@@ -70,6 +71,9 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
     for (key, value) in &plan.node.labels {
         line("label", format!("{key}={value}"));
     }
+    for taint in &plan.node.taints {
+        line("taint", taint.clone());
+    }
     line("disk", format!("GPT {}", ids.disk));
     line("bootfs", format!("{}, FAT {serial}", ids.boot));
     line("rootfs", format!("{}, {}", ids.root, extent(disk.root)));
@@ -92,8 +96,7 @@ fn fingerprints(workspace: &Workspace, args: &Args) -> anyhow::Result<Option<Vec
     let path = secrets::path(workspace.cluster_dir());
     let shown = |keys: &HostKeys| keys.each().map(|key| key.fingerprint()).to_vec();
     if !path.exists() {
-        let plain = workspace.cluster_dir().join("secrets");
-        let keys = HostKeys::load(&plain, &args.node)?;
+        let keys = HostKeys::load(&plain_secrets(workspace), &args.node)?;
         return Ok(Some(keys.as_ref().map(shown).unwrap_or_default()));
     }
     if !args.fingerprints {

@@ -11,17 +11,15 @@ use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum;
 
 use super::Global;
-use super::build::{agent, default_output, epoch, keys, open_secrets, plain_secrets};
+use super::build::default_output;
+use super::making::{Made, Making};
 use super::terminal::Terminal;
-use super::unlock::Unlocking;
-use crate::build::{Access, Ingredients, Prepared, prepare};
+use crate::build::{Access, Prepared, prepare};
 use crate::config::Workspace;
 use crate::device::{Ask, Contents, Device, Refusal, System};
 use crate::flash::{Content, Disk, Options, Verify};
 use crate::io::Region;
-use crate::lock::{self, Lock};
 use crate::plan::NodePlan;
-use crate::secrets::Vault;
 use crate::sink::ImageFile;
 use crate::source::unpack::Format;
 use crate::source::{BaseError, Cache, raw_image};
@@ -57,21 +55,8 @@ pub(super) struct Args {
     /// Leave the disk plugged in: do not switch it off when it is done.
     #[arg(long)]
     no_eject: bool,
-    /// A base image to use in place of the profile's; its sha256 must be the one
-    /// the profile pins.
-    #[arg(long, value_name = "FILE")]
-    base: Option<PathBuf>,
-    /// The first-boot agent for the node [default: firstboot-agent beside this
-    /// program].
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "IMGBUILD_AGENT",
-        hide_env_values = true
-    )]
-    agent: Option<PathBuf>,
     #[command(flatten)]
-    unlocking: Unlocking,
+    making: Making,
     /// Print what was written as JSON on stdout, a line a disk.
     #[arg(long)]
     json: bool,
@@ -169,7 +154,7 @@ fn choose(
         cache.dir().to_owned(),
     ];
     keep_off.extend(is_image(what).then(|| PathBuf::from(what)));
-    keep_off.extend(args.base.clone());
+    keep_off.extend(args.making.base().map(Path::to_owned));
     keep_off.retain(|path| path.exists());
     let ask = Ask {
         internal_allowed: args.internal,
@@ -210,11 +195,7 @@ struct Source<'a> {
 
 struct Cluster {
     workspace: Workspace,
-    lock: Lock,
-    vault: Option<Vault>,
-    plain: PathBuf,
-    agent: PathBuf,
-    epoch: Option<i64>,
+    made: Made,
 }
 
 impl<'a> Source<'a> {
@@ -224,14 +205,8 @@ impl<'a> Source<'a> {
         let nodes: Vec<&str> = named.filter(|what| !is_image(what)).collect();
         let cluster = || {
             let workspace = global.workspace()?;
-            Ok::<_, anyhow::Error>(Cluster {
-                lock: Lock::load(&lock::path(workspace.cluster_dir()))?.unwrap_or_default(),
-                vault: open_secrets(&workspace, &args.unlocking, &nodes)?,
-                plain: plain_secrets(&workspace),
-                agent: agent(args.agent.as_deref())?,
-                epoch: epoch()?,
-                workspace,
-            })
+            let made = Made::of(&workspace, &args.making, &nodes)?;
+            Ok::<_, anyhow::Error>(Cluster { workspace, made })
         };
         Ok(Self {
             args,
@@ -298,16 +273,7 @@ impl<'a> Source<'a> {
             .cluster
             .as_ref()
             .context("a node needs a cluster file")?;
-        let ingredients = Ingredients {
-            plan,
-            keys: keys(cluster.vault.as_ref(), &cluster.plain, &plan.node.name)?,
-            base: self.args.base.as_deref(),
-            agent: &cluster.agent,
-            lock: &cluster.lock,
-            cache: self.cache,
-            epoch: cluster.epoch,
-        };
-        prepare(ingredients, terminal)
+        prepare(cluster.made.ingredients(plan, self.cache), terminal)
     }
 
     /// A raw image as it lies, or a packed one from the cache.

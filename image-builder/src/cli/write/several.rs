@@ -5,7 +5,7 @@ use std::thread;
 
 use super::report;
 use super::{Args, Task};
-use crate::cli::terminal::{Interrupts, Terminal, Terminals};
+use crate::cli::terminal::{Interrupts, Terminal};
 use crate::flash::{Content, Disk, Failed, Options, Outcome, Target, flash};
 use crate::write::{eject, reread};
 
@@ -18,7 +18,7 @@ pub(super) fn write(
     interrupts: Interrupts,
 ) -> anyhow::Result<()> {
     let names: Vec<String> = tasks.iter().map(|task| task.what.clone()).collect();
-    let terminals = Terminals::new(&names, interrupts);
+    let terminals = Terminal::several(&names, &interrupts);
     let results: Vec<_> = thread::scope(|scope| {
         let threads: Vec<_> = tasks
             .into_iter()

@@ -41,6 +41,29 @@ pub(crate) fn check(
     checked
 }
 
+/// A taint as `kubectl taint` writes it: `key=value:Effect` or `key:Effect`.
+pub(crate) fn taint(text: &str) -> Result<String, Wrong> {
+    const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+    let is_taint = || {
+        let (name, effect) = text.rsplit_once(':')?;
+        let (name, value) = name.split_once('=').unwrap_or((name, ""));
+        let (domain, word) = match name.split_once('/') {
+            Some((domain, word)) => (Some(domain), word),
+            None => (None, name),
+        };
+        let named = is_word(word) && domain.is_none_or(is_domain);
+        (named && (value.is_empty() || is_word(value)) && EFFECTS.contains(&effect)).then_some(())
+    };
+    if is_taint().is_some() {
+        return Ok(text.to_owned());
+    }
+    let message = format!("{} is not a Kubernetes taint", quoted(text));
+    Err(Wrong::new(
+        message,
+        "write key=value:NoSchedule, or with PreferNoSchedule or NoExecute at its end",
+    ))
+}
+
 fn key(text: &str) -> Result<String, Wrong> {
     let (domain, name) = match text.split_once('/') {
         Some((domain, name)) => (Some(domain), name),
@@ -93,6 +116,23 @@ fn is_word(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn taints() {
+        for good in ["dedicated=storage:NoSchedule", "example.org/a:NoExecute"] {
+            assert!(taint(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "a",
+            "a=b",
+            "a=b:Never",
+            "=b:NoSchedule",
+            "a b=c:NoSchedule",
+        ] {
+            assert!(taint(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn keys() {

@@ -60,7 +60,9 @@ pub(crate) fn check(
         .and_then(|locale| locale::check(locale, check));
     let k3s = match file.k3s.get() {
         None if file.k3s.is_absent() => Some(None),
-        written => written.and_then(|k3s| k3s::check(k3s, check)).map(Some),
+        written => written
+            .and_then(|k3s| k3s::check(k3s, lan, check))
+            .map(Some),
     };
     let source = file
         .source
@@ -68,14 +70,28 @@ pub(crate) fn check(
         .and_then(|source| source::check(source, check, files));
     let users = users::check(&file.users, check, files);
     let nodes = nodes::check(&file.nodes, lan, check);
+    let (mut k3s, nodes) = (k3s?, nodes?);
+    if let Some(k3s) = &mut k3s {
+        let entries = nodes.iter().map(|entry| &entry.node);
+        let servers = entries.filter(|node| node.role == plan::Role::Server);
+        k3s.servers = servers.map(plan::Node::peer).collect();
+        let taken = nodes
+            .iter()
+            .find(|entry| Some(entry.node.address.addr()) == k3s.vip);
+        if let (Some(entry), Some(written)) = (taken, file.k3s.get()) {
+            let message = format!("the vip is the address of {}", entry.node.name);
+            let wrong = Wrong::new(message, "take one that no machine has");
+            check.wrong(&written.vip.span(), wrong);
+        }
+    }
     Some(ClusterFile {
         cluster: cluster?,
         network: network?,
         users: users?,
         locale: locale?,
-        k3s: k3s?,
+        k3s,
         source: source?,
-        nodes: nodes?,
+        nodes,
     })
 }
 

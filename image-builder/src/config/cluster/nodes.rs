@@ -52,6 +52,7 @@ fn node(node: &written::Node, lan: Lan, seen: &mut Seen, check: &mut Checker) ->
     let mac = check.optional(&node.mac, |mac| mac_address(mac));
     let profile = check.value(&node.profile, |name| profile_name(name));
     let labels = labels::check(&node.labels, check);
+    let taints = check.list(&node.taints, |taint| labels::taint(taint));
 
     unique(&node.name, "the name", name.clone(), &mut seen.names, check);
     unique(
@@ -79,6 +80,7 @@ fn node(node: &written::Node, lan: Lan, seen: &mut Seen, check: &mut Checker) ->
         },
         mac: mac?,
         labels: labels?,
+        taints: taints?,
     };
     Some(NodeEntry {
         node,

@@ -118,6 +118,30 @@ pub(crate) struct K3s {
     /// and a node that starts without the internet.
     #[schemars(example = true)]
     pub(crate) airgap: Field<bool>,
+    /// More names and addresses of the API, for its certificate. The servers' own
+    /// are in it anyway.
+    #[schemars(example = one("k3s.home.arpa"))]
+    pub(crate) tls_san: Texts,
+    /// An address in the subnet that moves between the servers, for those who use
+    /// the API: kube-vip, which Argo CD installs, announces it. No node needs it
+    /// to join.
+    #[serde(skip_serializing_if = "Field::is_absent")]
+    #[schemars(example = &"192.168.4.10")]
+    pub(crate) vip: Field<String>,
+    /// What K3s brings and is not to install: MetalLB and the ingress of the
+    /// cluster's own tree take the place of the first two. Of `coredns`,
+    /// `servicelb`, `traefik`, `local-storage`, `metrics-server`, `runtimes`.
+    #[schemars(example = one("servicelb"))]
+    pub(crate) disable: Texts,
+    /// Nodes take container images from one another before they ask a registry.
+    #[schemars(example = false)]
+    pub(crate) registry_mirror: Field<bool>,
+    /// When servers save etcd to their own disk, as cron(5) writes it.
+    #[schemars(example = &"0 3 * * *")]
+    pub(crate) snapshot_schedule: Field<String>,
+    /// How many of these each server keeps.
+    #[schemars(range(min = 1, max = 1000), example = 14)]
+    pub(crate) snapshot_keep: Field<u32>,
 }
 
 impl Default for K3s {
@@ -125,6 +149,16 @@ impl Default for K3s {
         Self {
             version: Field::of("v1.35.7+k3s1".to_owned()),
             airgap: Field::of(false),
+            tls_san: Texts::of_default(),
+            vip: Field::default(),
+            disable: Field::of(
+                ["servicelb", "traefik"]
+                    .map(|name| Field::of(name.to_owned()))
+                    .into(),
+            ),
+            registry_mirror: Field::of(true),
+            snapshot_schedule: Field::of("0 */12 * * *".to_owned()),
+            snapshot_keep: Field::of(5),
         }
     }
 }
@@ -219,6 +253,11 @@ pub(crate) struct Node {
         example = label()
     )]
     pub(crate) labels: Named,
+    /// Kubernetes taints, set when the node first joins, as `kubectl taint`
+    /// writes them. None by default: every node takes every workload.
+    #[serde(default = "Texts::of_default")]
+    #[schemars(example = one("dedicated=storage:NoSchedule"))]
+    pub(crate) taints: Texts,
 }
 
 /// Texts by names that the user chooses, and where those stand.

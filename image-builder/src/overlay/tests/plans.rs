@@ -44,6 +44,7 @@ pub(in crate::overlay) fn plan() -> NodePlan {
             address,
             role: Role::Server,
             mac: None,
+            taints: Vec::new(),
             labels: Default::default(),
         },
         profile: Profile {
