@@ -16,6 +16,8 @@ pub struct NodeIds {
     pub data: Uuid,
     /// ext4 UUID of `rootfs`, used where changing it is cheap.
     pub root_fs: Uuid,
+    /// ext4 UUID of `data`, which the node formats.
+    pub data_fs: Uuid,
     /// FAT volume serial of `bootfs`, never 0.
     pub boot_serial: u32,
     /// machine-id(5), as the 128 bits of its 32 hex digits.
@@ -40,6 +42,7 @@ impl NodeIds {
             root: id("root"),
             data: id("data"),
             root_fs: id("root-fs"),
+            data_fs: id("data-fs"),
             boot_serial: u32::from_be_bytes([a, b, c, d]).max(1),
             machine: id("machine"),
             connection: id("connection"),
@@ -72,6 +75,7 @@ mod tests {
             one.root,
             one.data,
             one.root_fs,
+            one.data_fs,
             one.machine,
             one.connection,
             one.initiator,
@@ -80,6 +84,7 @@ mod tests {
             two.root,
             two.data,
             two.root_fs,
+            two.data_fs,
             two.machine,
             two.connection,
             two.initiator,

@@ -8,6 +8,7 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::disk::Disk;
 use crate::package::{Package, PackageError};
 
 /// The version this crate writes, and the newest it reads.
@@ -25,12 +26,19 @@ pub struct NodeConfig {
     pub version: u32,
     /// Names the image's content: equal for equal inputs.
     pub image_id: Uuid,
+    /// The time of the image's content, in seconds since 1970: it is later than
+    /// that on every node. 0 where the builder did not say.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub epoch: u64,
     /// The cluster this node belongs to.
     pub cluster: Cluster,
     /// The node itself.
     pub node: Node,
     /// The wired network, as baked into the image.
     pub network: Network,
+    /// The disk; without it the agent leaves it as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Disk>,
     /// The SSH host keys the builder baked in, to be found unharmed.
     #[serde(default)]
     pub host_keys: Vec<HostKey>,
@@ -134,6 +142,10 @@ pub struct HostKey {
     pub public: String,
 }
 
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
 /// Why a `node.toml` could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -183,6 +195,7 @@ impl NodeConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::Extent;
 
     /// The text of version 1. It must be read for as long as agents of
     /// version 1 exist, so it is written out here and never edited.
@@ -222,6 +235,23 @@ file = "nfs-common_1%3a2.8.3-1_arm64.deb"
 sha256 = "0b84e1bd63dbb6c1bcdc3d1bd6b7ef3a0ce5fb6b4e2fd5e8a4f4fe2ab1c3d5e7"
 "#;
 
+    /// What version 1 may have since the agent grows the disk, and the line that
+    /// may stand before the tables.
+    const DISK: &str = r#"
+[disk]
+id = "470658a4-b125-5389-8bcd-792c72970a07"
+
+[disk.root]
+id = "c20bb38f-993f-5682-a4ae-952af633db9b"
+size = 34359738368
+
+[disk.data]
+id = "9d7e6c1e-4a86-5a52-8f8f-6f0f4f2f9f11"
+file_system = "5f0c4a3e-95bb-5e0a-b3c9-5d8c5f6f1a22"
+size = "rest"
+"#;
+    const EPOCH: &str = "version = 1\nepoch = 1790000000";
+
     #[test]
     fn version_1_is_read() {
         let config = NodeConfig::parse(V1).expect("version 1");
@@ -242,6 +272,18 @@ sha256 = "0b84e1bd63dbb6c1bcdc3d1bd6b7ef3a0ce5fb6b4e2fd5e8a4f4fe2ab1c3d5e7"
     }
 
     #[test]
+    fn a_disk_is_read_where_there_is_one() {
+        let without = NodeConfig::parse(V1).expect("without");
+        assert_eq!((without.disk, without.epoch), (None, 0));
+        let text = format!("{V1}{DISK}").replace("version = 1", EPOCH);
+        let with = NodeConfig::parse(&text).expect("with");
+        let disk = with.disk.expect("a disk");
+        assert_eq!(with.epoch, 1_790_000_000);
+        assert_eq!(disk.root.size, Extent::Fixed(32 << 30));
+        assert_eq!(disk.data.expect("data").size, Extent::Rest);
+    }
+
+    #[test]
     fn a_package_file_elsewhere_is_refused() {
         let text = format!("{V1}{PACKAGES}").replace("nfs-common_1", "../nfs-common_1");
         let error = NodeConfig::parse(&text).expect_err("elsewhere");
@@ -250,16 +292,15 @@ sha256 = "0b84e1bd63dbb6c1bcdc3d1bd6b7ef3a0ce5fb6b4e2fd5e8a4f4fe2ab1c3d5e7"
 
     #[test]
     fn rendering_round_trips() {
-        for text in [V1, &format!("{V1}{PACKAGES}")] {
+        let new = format!("{V1}{DISK}{PACKAGES}").replace("version = 1", EPOCH);
+        for text in [V1, &format!("{V1}{PACKAGES}"), &new] {
             let config = NodeConfig::parse(text).expect("version 1");
             let rendered = config.render();
             assert_eq!(NodeConfig::parse(&rendered).expect("own text"), config);
-            // An older agent knows no packages, and is told of none.
-            assert_eq!(
-                rendered.contains("packages"),
-                text.contains("packages"),
-                "{rendered}"
-            );
+            // An older agent knows none of these, and is told of none.
+            for word in ["packages", "disk]", "epoch"] {
+                assert_eq!(rendered.contains(word), text.contains(word), "{rendered}");
+            }
         }
     }
 

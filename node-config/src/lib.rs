@@ -9,6 +9,7 @@
 //! test that reads the older text.
 
 pub mod config;
+pub mod disk;
 pub mod package;
 pub mod paths;
 pub mod report;

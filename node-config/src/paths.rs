@@ -29,6 +29,13 @@ pub const PACKAGES_DIR: &str = "/var/lib/imgbuild/packages";
 /// is known whom to join.
 pub const K3S_MAY_START: &str = "/var/lib/imgbuild/k3s-may-start";
 
+/// Where the data partition is mounted: Longhorn's own place.
+pub const DATA_DIR: &str = "/var/lib/longhorn";
+
+/// The unit that mounts it. The builder writes it, and the agent enables it once
+/// there is something to mount.
+pub const DATA_UNIT: &str = "var-lib-longhorn.mount";
+
 /// Where the FAT boot partition is mounted (Raspberry Pi OS, bookworm and on).
 pub const BOOT_DIR: &str = "/boot/firmware";
 

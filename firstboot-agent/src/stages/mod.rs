@@ -1,11 +1,14 @@
 //! The first boot, as a list. Adding a stage is one file here and one line in
 //! [`ALL`].
 
+mod clock;
+mod disk;
 mod finish;
 mod identity;
 mod k3s;
 mod network;
 mod packages;
+mod waited;
 
 use node_config::NodeConfig;
 
@@ -14,7 +17,9 @@ use crate::system::{System, SystemError};
 /// Every stage, in order. `finish` is the last.
 pub(crate) const ALL: &[&dyn Stage] = &[
     &identity::Identity,
+    &disk::DiskStage,
     &network::Network,
+    &clock::Clock,
     &packages::Packages,
     &k3s::K3s,
     &finish::Finish,

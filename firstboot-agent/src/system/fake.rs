@@ -6,18 +6,28 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::drive::{Drive, SECTOR};
 use super::host::Host;
 use super::{Command, Ear, Hear, System, SystemError};
 
 /// What a program does to the machine, and what it answers: stdout or stderr.
 pub(crate) type Script = Box<dyn Fn(&Fake, &[String], Extent) -> Result<String, String>>;
+
+/// What a server answers a question, if it does.
+pub(crate) type Answer = Box<dyn Fn(&[u8]) -> Option<Vec<u8>>>;
+
+/// The disk's name in the kernel.
+pub(crate) const DISK: &str = "nvme0n1";
+
+/// Some day in 2026; the clock starts there.
+const EPOCH: u64 = 1_790_000_000;
 
 /// How much of a program's work is done when the power goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +67,13 @@ pub(crate) struct Fake {
     unsynced: RefCell<BTreeSet<String>>,
     // What a program says before it ends, whichever way.
     printed: RefCell<Vec<String>>,
+    /// The disk, [`DISK`]; its partitions are where sysfs has them.
+    pub(crate) drive: RefCell<Drive>,
+    // What the kernel shows: no files, and gone with the power.
+    shown: RefCell<BTreeMap<String, String>>,
+    answers: RefCell<BTreeMap<SocketAddrV4, Answer>>,
+    /// What the clock was set to, less the time since power-on.
+    epoch: Cell<u64>,
     /// Who was nudged.
     pub(crate) nudged: RefCell<Vec<Ipv4Addr>>,
     /// Every pause that was asked for.
@@ -88,6 +105,10 @@ impl Fake {
             in_script: Cell::new(false),
             unsynced: RefCell::default(),
             printed: RefCell::default(),
+            drive: RefCell::default(),
+            shown: RefCell::default(),
+            answers: RefCell::default(),
+            epoch: Cell::new(EPOCH),
             nudged: RefCell::default(),
             pauses: RefCell::default(),
             heard: RefCell::default(),
@@ -101,6 +122,66 @@ impl Fake {
         script: impl Fn(&Fake, &[String], Extent) -> Result<String, String> + 'static,
     ) {
         self.scripts.borrow_mut().insert(program, Box::new(script));
+    }
+
+    /// Puts a server there.
+    pub(crate) fn serve(
+        &self,
+        server: SocketAddrV4,
+        answer: impl Fn(&[u8]) -> Option<Vec<u8>> + 'static,
+    ) {
+        self.answers.borrow_mut().insert(server, Box::new(answer));
+    }
+
+    /// The kernel shows a text at a path, which is no file.
+    pub(crate) fn show(&self, path: &str, text: impl Into<String>) {
+        self.shown.borrow_mut().insert(path.into(), text.into());
+    }
+
+    /// It shows it no more.
+    pub(crate) fn hide(&self, path: &str) {
+        self.shown.borrow_mut().remove(path);
+    }
+
+    /// Whether there is a file.
+    pub(crate) fn exists(&self, path: &str) -> bool {
+        self.host.mode(path).expect("looks").is_some()
+    }
+
+    /// Takes a file away.
+    pub(crate) fn delete(&self, path: &str) {
+        self.host.remove(path).expect("removes");
+    }
+
+    /// Sets the clock.
+    pub(crate) fn set_clock(&self, seconds: u64) {
+        let passed = self.clock.get().as_secs();
+        self.epoch.set(seconds.saturating_sub(passed));
+    }
+
+    /// Where a device's bytes lie on the disk: offset and length.
+    pub(crate) fn extent(&self, path: &str) -> Option<(u64, u64)> {
+        let name = path.strip_prefix("/dev/")?;
+        if name == DISK {
+            return Some((0, self.drive.borrow().size));
+        }
+        let number = |what: &str| {
+            let text = self.text(&format!("/sys/class/block/{DISK}/{name}/{what}"));
+            text.trim().parse::<u64>().ok()
+        };
+        Some((number("start")? * SECTOR, number("size")? * SECTOR))
+    }
+
+    fn device(&self, path: &str, offset: u64, len: usize) -> Result<u64, SystemError> {
+        let inside = self
+            .extent(path)
+            .filter(|(_, size)| offset + len as u64 <= *size);
+        let start = inside.map(|(start, _)| start + offset);
+        start.ok_or_else(|| SystemError::File {
+            doing: "opening",
+            path: path.into(),
+            cause: io::ErrorKind::NotFound.into(),
+        })
     }
 
     /// Takes a program away.
@@ -158,6 +239,9 @@ impl Fake {
 
     /// A file's text; empty where there is none.
     pub(crate) fn text(&self, path: &str) -> String {
+        if let Some(text) = self.shown.borrow().get(path) {
+            return text.clone();
+        }
         super::read_text(&self.host, path).expect("readable")
     }
 
@@ -262,7 +346,11 @@ impl Fake {
 
 impl System for Fake {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, SystemError> {
-        self.file_call(path, || (), || self.host.read(path))
+        let read = || match self.shown.borrow().get(path) {
+            Some(text) => Ok(Some(text.clone().into_bytes())),
+            None => self.host.read(path),
+        };
+        self.file_call(path, || (), read)
     }
 
     fn mode(&self, path: &str) -> Result<Option<u32>, SystemError> {
@@ -324,6 +412,27 @@ impl System for Fake {
         self.file_call(path, || (), remove)
     }
 
+    fn read_at(&self, path: &str, offset: u64, len: usize) -> Result<Vec<u8>, SystemError> {
+        let read = || {
+            let start = self.device(path, offset, len)?;
+            Ok(self.drive.borrow().read(start, len).expect("inside"))
+        };
+        self.file_call(path, || (), read)
+    }
+
+    fn write_at(&self, path: &str, offset: u64, content: &[u8]) -> Result<(), SystemError> {
+        let write = |which: fn(u64) -> bool| {
+            let start = self.device(path, offset, content.len())?;
+            self.drive.borrow_mut().write(start, content, which);
+            Ok(())
+        };
+        // One sector is written or not; of several, any.
+        let half = || {
+            let _ = write(|sector| sector % 2 == 1);
+        };
+        self.file_call(path, half, || write(|_| true))
+    }
+
     fn sync(&self) -> Result<(), SystemError> {
         let sync = || {
             self.unsynced.borrow_mut().clear();
@@ -363,6 +472,17 @@ impl System for Fake {
         self.sure_call(|| self.nudged.borrow_mut().push(neighbour));
     }
 
+    fn ask(&self, server: SocketAddrV4, question: &[u8], patience: Duration) -> Option<Vec<u8>> {
+        self.sure_call(|| {
+            let answers = self.answers.borrow();
+            let answer = answers.get(&server).and_then(|answer| answer(question));
+            if answer.is_none() {
+                self.clock.set(self.clock.get() + patience);
+            }
+            answer
+        })
+    }
+
     fn say(&self, to: Ear<'_>, text: &str) {
         self.sure_call(|| {
             let heard = (format!("{to:?}"), text.to_string());
@@ -371,8 +491,7 @@ impl System for Fake {
     }
 
     fn wall_clock(&self) -> u64 {
-        // Some day in 2026; the clock starts there at every power-on.
-        self.sure_call(|| 1_790_000_000 + self.clock.get().as_secs())
+        self.sure_call(|| self.epoch.get() + self.clock.get().as_secs())
     }
 
     fn elapsed(&self) -> Duration {

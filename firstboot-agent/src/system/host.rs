@@ -3,10 +3,10 @@
 use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -20,6 +20,9 @@ use super::{Command, Ear, Hear, System, SystemError, program};
 /// Long enough for the boot's own burst of messages at 115200 baud.
 const CONSOLE_PATIENCE: Duration = Duration::from_secs(2);
 const CONSOLE_PAUSE: Duration = Duration::from_millis(20);
+
+/// As much of an answer as is read; more is thrown away.
+const LONGEST_ANSWER: usize = 1500;
 
 /// The machine this program runs on.
 #[derive(Debug)]
@@ -110,6 +113,24 @@ impl System for Host {
             .map_err(file("removing", path))
     }
 
+    fn read_at(&self, path: &str, offset: u64, len: usize) -> Result<Vec<u8>, SystemError> {
+        let read = || {
+            let mut content = vec![0; len];
+            File::open(self.at(path))?.read_exact_at(&mut content, offset)?;
+            Ok(content)
+        };
+        read().map_err(file("reading", path))
+    }
+
+    fn write_at(&self, path: &str, offset: u64, content: &[u8]) -> Result<(), SystemError> {
+        let write = || {
+            let device = OpenOptions::new().write(true).open(self.at(path))?;
+            device.write_all_at(content, offset)?;
+            device.sync_all()
+        };
+        write().map_err(file("writing to", path))
+    }
+
     fn sync(&self) -> Result<(), SystemError> {
         nix::unistd::sync();
         Ok(())
@@ -124,6 +145,21 @@ impl System for Host {
         // does throws it away.
         let send = || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?.send_to(&[], (neighbour, 9));
         let _: io::Result<usize> = send();
+    }
+
+    fn ask(&self, server: SocketAddrV4, question: &[u8], patience: Duration) -> Option<Vec<u8>> {
+        let ask = || {
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+            // Connected: what others send is not heard, and a closed port is.
+            socket.connect(server)?;
+            socket.set_read_timeout(Some(patience))?;
+            socket.send(question)?;
+            let mut answer = vec![0; LONGEST_ANSWER];
+            let len = socket.recv(&mut answer)?;
+            answer.truncate(len);
+            Ok::<_, io::Error>(answer)
+        };
+        ask().ok()
     }
 
     fn say(&self, to: Ear<'_>, text: &str) {

@@ -5,13 +5,15 @@
 //! system; [`host::Host`] finds them under the root it was given.
 
 #[cfg(test)]
+pub(crate) mod drive;
+#[cfg(test)]
 pub(crate) mod fake;
 pub(crate) mod host;
 mod program;
 
 use std::fmt;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 /// The machine, as far as the agent touches it.
@@ -33,6 +35,11 @@ pub(crate) trait System {
     fn rename(&self, from: &str, to: &str) -> Result<(), SystemError>;
     /// Removes the file; content when there is none.
     fn remove(&self, path: &str) -> Result<(), SystemError>;
+    /// A part of a device, exactly as long as asked for.
+    fn read_at(&self, path: &str, offset: u64, len: usize) -> Result<Vec<u8>, SystemError>;
+    /// Writes a part of a device; on the disk when it returns. A cut leaves any of
+    /// its 512-byte sectors old, the others new.
+    fn write_at(&self, path: &str, offset: u64, content: &[u8]) -> Result<(), SystemError>;
     /// Puts on the disk what other programs wrote.
     fn sync(&self) -> Result<(), SystemError>;
     /// Runs a program to its end and gives what it wrote to stdout.
@@ -44,6 +51,9 @@ pub(crate) trait System {
     /// Sends a neighbour in our network an empty datagram, so that the kernel has
     /// to find it by ARP. Whether it did, `ip neigh` tells; so this cannot fail.
     fn nudge(&self, neighbour: Ipv4Addr);
+    /// Sends a server a datagram and gives the first that comes back; none within
+    /// the time. Where it cannot even be sent, nobody answers.
+    fn ask(&self, server: SocketAddrV4, question: &[u8], patience: Duration) -> Option<Vec<u8>>;
     /// Tells somebody. Nothing depends on it, so it neither fails nor waits.
     fn say(&self, to: Ear<'_>, text: &str);
     /// Seconds since 1970, for people. A Pi without a battery starts wrong.

@@ -1,14 +1,16 @@
 //! A small Raspberry Pi on [`Fake`]: the files and programs the stages touch,
 //! each program with what it leaves behind when the power goes.
 
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use base64ct::{Base64, Encoding};
+use node_config::disk::Extent;
 use node_config::{NodeConfig, paths};
 
-use super::dpkg;
+use super::{disk, dpkg};
 use crate::system::System;
-use crate::system::fake::{Extent, Fake};
+use crate::system::fake::{Extent as Done, Fake};
 
 /// The baked host keys.
 pub(crate) const ED25519: &str = "/etc/ssh/ssh_host_ed25519_key";
@@ -21,6 +23,8 @@ pub(crate) const ETH0_UP: &str = r#"[{"ifname":"lo","flags":["LOOPBACK"],"addr_i
 /// `ip -json -4 route show default` when all is well.
 pub(crate) const DEFAULT_ROUTE: &str =
     r#"[{"dst":"default","gateway":"192.168.4.1","dev":"eth0","metric":100}]"#;
+
+const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
 
 /// How the router behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,14 +50,30 @@ pub(crate) fn node() -> NodeConfig {
         r#"
 version = 1
 image_id = "6f2fd5b0-3c5b-5f0e-9f43-0c8f9c1f7a10"
+epoch = 1789999999
 cluster = {{ name = "home", id = "0d5f6a52-6a3e-4f39-9a2c-0f2d3b7c1e11" }}
 node = {{ name = "pi-1", role = "server" }}
-network = {{ interface = "eth0", address = "192.168.4.11/24", gateway = "192.168.4.1" }}
+network = {{ interface = "eth0", address = "192.168.4.11/24", gateway = "192.168.4.1", dns = ["192.168.4.1", "9.9.9.9"], ntp = ["192.168.4.1"] }}
 {ed25519}
 {rsa}
 {packages}"#
     );
-    NodeConfig::parse(&text).expect("a node configuration")
+    let mut node = NodeConfig::parse(&text).expect("a node configuration");
+    node.disk = Some(disk::wanted(
+        Extent::Rest,
+        Some(Extent::Fixed(20 * disk::GIB)),
+    ));
+    node
+}
+
+/// What that node is told.
+pub(crate) fn node_of(fake: &Fake) -> NodeConfig {
+    NodeConfig::parse(&fake.text(paths::NODE_CONFIG)).expect("a node configuration")
+}
+
+/// Tells it something else.
+pub(crate) fn tell(fake: &Fake, node: &NodeConfig) {
+    fake.put(paths::NODE_CONFIG, 0o644, node.render());
 }
 
 /// The node as baked, its network up.
@@ -72,11 +92,6 @@ pub(crate) fn healthy() -> Fake {
     }
     fake.put("/proc/sys/kernel/hostname", 0o644, "pi-1\n");
     fake.put("/proc/sys/kernel/random/boot_id", 0o444, "b1\n");
-    let mounted = format!(
-        "30 22 259:1 / {} rw - vfat /dev/nvme0n1p1 rw\n",
-        paths::BOOT_DIR
-    );
-    fake.put("/proc/self/mountinfo", 0o444, mounted);
     fake.put("/sys/class/tty/console/active", 0o444, "ttyAMA10 tty1\n");
     fake.put("/boot/firmware/config.txt", 0o755, "[all]\n");
 
@@ -91,7 +106,14 @@ pub(crate) fn healthy() -> Fake {
     });
     set_link(&fake, ETH0_UP);
     set_gateway(&fake, Gateway::Pings);
+    fake.install("date", date);
+    set_time_server(&fake, Some(Duration::ZERO));
+    for server in node().network.dns {
+        serve_dns(&fake, server);
+    }
+    disk::install_done(&fake);
     dpkg::install(&fake);
+    tell(&fake, &node());
     fake
 }
 
@@ -123,6 +145,36 @@ pub(crate) fn set_gateway(fake: &Fake, gateway: Gateway) {
     fake.install("ping", move |_, _, _| match gateway {
         Gateway::Pings => Ok(String::new()),
         Gateway::ArpOnly | Gateway::Silent => Err("1 packet lost".into()),
+    });
+}
+
+/// A name server that refuses everything, which is an answer.
+pub(crate) fn serve_dns(fake: &Fake, server: Ipv4Addr) {
+    fake.serve(SocketAddrV4::new(server, 53), |question| {
+        let mut answer = question.to_vec();
+        answer[2] |= 0x80;
+        answer[3] |= 5;
+        Some(answer)
+    });
+}
+
+/// No name server any more.
+pub(crate) fn silence_dns(fake: &Fake) {
+    for server in node().network.dns {
+        fake.serve(SocketAddrV4::new(server, 53), |_| None);
+    }
+}
+
+/// When after the boot a time server answers, if one does.
+pub(crate) fn set_time_server(fake: &Fake, after: Option<Duration>) {
+    if after == Some(Duration::ZERO) {
+        fake.put(SYNCHRONIZED, 0o644, "");
+    } else {
+        fake.delete(SYNCHRONIZED);
+    }
+    fake.install("timedatectl", move |fake, _, _| {
+        let answered = after.is_some_and(|after| fake.now() >= after);
+        Ok(if answered { "yes\n" } else { "no\n" }.into())
     });
 }
 
@@ -184,7 +236,7 @@ fn ip(fake: &Fake, args: &[String], links: &str) -> String {
 }
 
 /// Makes the key a test can expect; torn, half a private key and no public one.
-fn ssh_keygen(fake: &Fake, args: &[String], extent: Extent) -> Result<String, String> {
+fn ssh_keygen(fake: &Fake, args: &[String], extent: Done) -> Result<String, String> {
     let after = |flag: &str| {
         let at = args.iter().position(|arg| arg == flag).expect("flag");
         args[at + 1].as_str()
@@ -195,8 +247,8 @@ fn ssh_keygen(fake: &Fake, args: &[String], extent: Extent) -> Result<String, St
     }
     let (private, public) = key_pair(&format!("ssh-{kind}"), b"made anew");
     match extent {
-        Extent::Half => fake.put(path, 0o600, &private[..private.len() / 2]),
-        Extent::Whole => {
+        Done::Half => fake.put(path, 0o600, &private[..private.len() / 2]),
+        Done::Whole => {
             fake.put(path, 0o600, private);
             fake.put(&format!("{path}.pub"), 0o644, format!("{public} \n"));
         }
@@ -204,7 +256,20 @@ fn ssh_keygen(fake: &Fake, args: &[String], extent: Extent) -> Result<String, St
     Ok(String::new())
 }
 
-fn systemctl(fake: &Fake, args: &[String], _: Extent) -> Result<String, String> {
+fn date(fake: &Fake, args: &[String], extent: Done) -> Result<String, String> {
+    let seconds = args[1].strip_prefix("--set=@").and_then(|s| s.parse().ok());
+    if extent == Done::Whole {
+        fake.set_clock(seconds.expect("a time"));
+    }
+    Ok(String::new())
+}
+
+fn systemctl(fake: &Fake, args: &[String], extent: Done) -> Result<String, String> {
+    if let [what, unit] = args
+        && unit == paths::DATA_UNIT
+    {
+        return disk::systemctl(fake, what, extent);
+    }
     assert_eq!(args, ["--no-block", "restart", "ssh.service"]);
     let restarts: u32 = fake.text("/run/sshd-restarts").parse().unwrap_or(0);
     fake.put("/run/sshd-restarts", 0o644, (restarts + 1).to_string());
@@ -212,20 +277,20 @@ fn systemctl(fake: &Fake, args: &[String], _: Extent) -> Result<String, String> 
 }
 
 /// Torn, it leaves an empty file.
-fn machine_id_setup(fake: &Fake, _: &[String], extent: Extent) -> Result<String, String> {
+fn machine_id_setup(fake: &Fake, _: &[String], extent: Done) -> Result<String, String> {
     let id = match extent {
-        Extent::Half => "",
-        Extent::Whole => "1e11d3b7c0f2d9a2c4f396a3e0d5f6a5\n",
+        Done::Half => "",
+        Done::Whole => "1e11d3b7c0f2d9a2c4f396a3e0d5f6a5\n",
     };
     fake.put("/etc/machine-id", 0o444, id);
     Ok(String::new())
 }
 
 /// Torn, it has set one of the two names.
-fn hostnamectl(fake: &Fake, args: &[String], extent: Extent) -> Result<String, String> {
+fn hostnamectl(fake: &Fake, args: &[String], extent: Done) -> Result<String, String> {
     let name = format!("{}\n", args[1]);
     fake.put("/etc/hostname", 0o644, &name);
-    if extent == Extent::Whole {
+    if extent == Done::Whole {
         fake.put("/proc/sys/kernel/hostname", 0o644, &name);
     }
     Ok(String::new())
@@ -236,7 +301,12 @@ pub(crate) fn restart(fake: &Fake) {
     let kept = fake.text("/etc/hostname");
     fake.put("/proc/sys/kernel/hostname", 0o644, kept);
     fake.put("/proc/sys/kernel/random/boot_id", 0o444, "b2\n");
-    fake.remove("/run/sshd-restarts").expect("in memory");
+    fake.delete("/run/sshd-restarts");
     fake.nudged.take();
+    for what in ["dns", "time"] {
+        fake.remove(&format!("/run/imgbuild/no-{what}"))
+            .expect("in memory");
+    }
+    disk::start(fake);
     dpkg::restart(fake);
 }

@@ -1,6 +1,7 @@
 //! The whole list on [`Fake`]: it ends well, and it ends the same wherever the
 //! power goes and whichever call fails.
 
+pub(crate) mod disk;
 pub(crate) mod dpkg;
 pub(crate) mod machine;
 
@@ -34,12 +35,24 @@ const CASES: &[Case] = &[
     ("router drops pings, boot partition not mounted", || {
         let fake = machine::healthy();
         machine::set_gateway(&fake, Gateway::ArpOnly);
-        fake.put("/proc/self/mountinfo", 0o444, "");
+        disk::unmount_boot(&fake);
         fake
     }),
     ("no ping in the base", || {
         let fake = machine::healthy();
         machine::uninstall_ping(&fake);
+        fake
+    }),
+    ("flashed to a larger disk by another tool, in 1970", || {
+        let fake = machine::healthy();
+        disk::install(&fake);
+        fake.set_clock(0);
+        machine::set_time_server(&fake, None);
+        fake
+    }),
+    ("no name server", || {
+        let fake = machine::healthy();
+        machine::silence_dns(&fake);
         fake
     }),
     ("dpkg at work for half a minute", || {
@@ -78,7 +91,7 @@ fn harmed() -> Fake {
 
 /// One boot, as the unit does it.
 fn boot(fake: &Fake) -> End {
-    run(&machine::node(), ALL, fake)
+    run(&machine::node_of(fake), ALL, fake)
 }
 
 /// Boots until the agent is done.
@@ -142,21 +155,23 @@ fn a_healthy_node_is_done_and_says_so() {
     assert_eq!(
         told,
         [
-            "imgbuild pi-1 1/5 identity done: host name pi-1, 2 host keys as baked",
-            "imgbuild pi-1 2/5 network done: 192.168.4.11/24 on eth0, gateway 192.168.4.1 answers \
-             ping",
-            "imgbuild pi-1 3/5 packages running: 3 of 3 packages are not installed: library, \
+            "imgbuild pi-1 1/7 identity done: host name pi-1, 2 host keys as baked",
+            "imgbuild pi-1 2/7 disk done: root 43.4 GiB, data 20 GiB at /var/lib/longhorn on nvme0n1",
+            "imgbuild pi-1 3/7 network done: 192.168.4.11/24 on eth0, gateway 192.168.4.1 answers \
+             ping, DNS 192.168.4.1, 9.9.9.9 answers",
+            "imgbuild pi-1 4/7 clock done: set by a time server",
+            "imgbuild pi-1 5/7 packages running: 3 of 3 packages are not installed: library, \
              open-iscsi, needs-library",
-            "imgbuild pi-1 3/5 packages running: unpacking 1/3 library",
-            "imgbuild pi-1 3/5 packages running: unpacking 2/3 open-iscsi",
-            "imgbuild pi-1 3/5 packages running: setting up 1/3 library",
-            "imgbuild pi-1 3/5 packages running: setting up 2/3 open-iscsi",
-            "imgbuild pi-1 3/5 packages running: unpacking 1/1 needs-library",
-            "imgbuild pi-1 3/5 packages running: setting up 1/1 needs-library",
-            "imgbuild pi-1 3/5 packages done: all 3 are installed",
-            "imgbuild pi-1 4/5 k3s done: the image carries none",
-            "imgbuild pi-1 5/5 finish running: everything before is done",
-            "imgbuild pi-1 5/5 finish done: nothing is left to do, the agent does not start again",
+            "imgbuild pi-1 5/7 packages running: unpacking 1/3 library",
+            "imgbuild pi-1 5/7 packages running: unpacking 2/3 open-iscsi",
+            "imgbuild pi-1 5/7 packages running: setting up 1/3 library",
+            "imgbuild pi-1 5/7 packages running: setting up 2/3 open-iscsi",
+            "imgbuild pi-1 5/7 packages running: unpacking 1/1 needs-library",
+            "imgbuild pi-1 5/7 packages running: setting up 1/1 needs-library",
+            "imgbuild pi-1 5/7 packages done: all 3 are installed",
+            "imgbuild pi-1 6/7 k3s done: the image carries none",
+            "imgbuild pi-1 7/7 finish running: everything before is done",
+            "imgbuild pi-1 7/7 finish done: nothing is left to do, the agent does not start again",
             "imgbuild pi-1 all done",
         ]
     );
@@ -284,8 +299,8 @@ fn a_silent_gateway_is_retried_for_ever_without_noise() {
     assert_eq!(longest, Some(Duration::from_secs(60)));
     let report = Report::parse(&fake.text(paths::REPORT)).expect("report");
     assert_eq!(report.state, State::Running);
-    assert_eq!(report.stages[1].outcome, Outcome::Retrying);
-    assert!(report.stages[1].attempts > 1000, "{report:?}");
+    assert_eq!(report.stages[2].outcome, Outcome::Retrying);
+    assert!(report.stages[2].attempts > 1000, "{report:?}");
     let (_, entries) = Journal::open(&fake);
     assert!(entries.len() < 20, "{} lines in a day", entries.len());
 
@@ -293,7 +308,7 @@ fn a_silent_gateway_is_retried_for_ever_without_noise() {
     machine::set_gateway(&fake, Gateway::Pings);
     assert_eq!(boot_to_the_end(&fake), End::Done);
     let done = Report::parse(&fake.text(paths::REPORT)).expect("report");
-    assert!(done.stages[1].attempts >= report.stages[1].attempts);
+    assert!(done.stages[2].attempts >= report.stages[2].attempts);
 }
 
 #[test]
@@ -303,8 +318,8 @@ fn a_fatal_stage_stops_the_run_until_the_next_boot() {
     assert_eq!(fake.power_on(None, boot), Some(End::Failed));
     let report = Report::parse(&fake.text(paths::REPORT)).expect("report");
     assert_eq!(report.state, State::Failed);
-    assert_eq!(report.stages[2].outcome, Outcome::Pending);
-    assert!(report.stages[1].message.contains("ip is not installed"));
+    assert_eq!(report.stages[3].outcome, Outcome::Pending);
+    assert!(report.stages[2].message.contains("ip is not installed"));
     assert!(!fake.files().contains_key(paths::DONE));
 
     machine::set_link(&fake, ETH0_UP);
@@ -321,7 +336,7 @@ fn last_words_that_turn_out_wrong_are_taken_back() {
 
     let report = Report::parse(&fake.text(paths::REPORT)).expect("report");
     assert_eq!(report.state, State::Running);
-    let finish = &report.stages[4];
+    let finish = &report.stages[6];
     assert_eq!(finish.outcome, Outcome::Retrying);
     assert!(
         finish

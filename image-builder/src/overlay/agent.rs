@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use node_config::config::{Cluster, HostKey, Network, Node, VERSION};
+use node_config::disk::{self, Disk};
 use node_config::{NodeConfig, paths};
 use uuid::Uuid;
+
+use crate::plan::Extent;
 
 use super::render::Request;
 use super::{BaseView, Overlay, Owner, Part, k3s, network, units};
@@ -30,6 +33,8 @@ pub(super) fn add_node_config(overlay: &mut Overlay, request: &Request<'_>, imag
     let config = NodeConfig {
         version: VERSION,
         image_id,
+        // Before 1970 nothing was built.
+        epoch: request.epoch.try_into().unwrap_or(0),
         cluster: Cluster {
             name: plan.cluster.name.clone(),
             id: plan.cluster.id,
@@ -48,9 +53,32 @@ pub(super) fn add_node_config(overlay: &mut Overlay, request: &Request<'_>, imag
             search: plan.network.search.clone(),
             ntp: plan.network.ntp.clone(),
         },
+        disk: Some(disk(request)),
         host_keys: host_keys.into(),
         packages: request.payload.packages.clone(),
         k3s: k3s::for_the_agent(request),
     };
     overlay.file(Part::Root, paths::NODE_CONFIG, 0o644, config.render());
+}
+
+/// The disk as it is to become, whichever tool puts the image on it.
+fn disk(request: &Request<'_>) -> Disk {
+    let Request { plan, ids, .. } = *request;
+    let wanted = plan.profile.disk;
+    let size = |extent| match extent {
+        Extent::Fixed(size) => disk::Extent::Fixed(size.bytes()),
+        Extent::Rest => disk::Extent::Rest,
+    };
+    Disk {
+        id: ids.disk,
+        root: disk::Root {
+            id: ids.root,
+            size: size(wanted.root),
+        },
+        data: wanted.data.map(|extent| disk::Data {
+            id: ids.data,
+            file_system: ids.data_fs,
+            size: size(extent),
+        }),
+    }
 }

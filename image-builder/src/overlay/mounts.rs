@@ -1,9 +1,12 @@
-//! `/etc/fstab`: our partitions instead of the base's.
+//! `/etc/fstab`: our partitions instead of the base's; and the data partition's
+//! own unit.
 
 use anyhow::Result;
+use node_config::paths;
 use uuid::Uuid;
 
 use crate::ids::NodeIds;
+use crate::plan::NodePlan;
 
 use super::{BaseView, Overlay, Part};
 
@@ -24,12 +27,51 @@ const TAGS: [&str; 5] = [
     "/dev/disk/by-",
 ];
 
-/// Points the two file systems of the image at our partitions; a data partition
-/// is formatted and mounted by the node.
-pub(super) fn add(overlay: &mut Overlay, ids: &NodeIds, base: &dyn BaseView) -> Result<()> {
+/// Points the two file systems of the image at our partitions, and says where a
+/// data partition is mounted.
+pub(super) fn add(
+    overlay: &mut Overlay,
+    plan: &NodePlan,
+    ids: &NodeIds,
+    base: &dyn BaseView,
+) -> Result<()> {
     let stock = base.text(Part::Root, FSTAB)?.unwrap_or_default();
     overlay.file(Part::Root, FSTAB, 0o644, fstab(&stock, ids));
+    if plan.profile.disk.data.is_some() {
+        let path = format!("/etc/systemd/system/{}", paths::DATA_UNIT);
+        overlay.file(Part::Root, &path, 0o644, data_unit(ids));
+    }
     Ok(())
+}
+
+/// Mounts the data partition; as systemd-fstab-generator(8) would, and K3s waits.
+/// Here and not in fstab, and not enabled: until the agent has made the file
+/// system, every boot would wait 90 s for it. By its UUID, so that a disk whose
+/// ids were copied, but not its content, is not taken for it.
+fn data_unit(ids: &NodeIds) -> String {
+    let uuid = ids.data_fs.hyphenated().to_string();
+    // systemd-escape --path
+    let device = format!("dev-disk-by\\x2duuid-{}", uuid.replace('-', "\\x2d"));
+    format!(
+        "# Written by imgbuild; enabled by the first-boot agent once it is formatted.
+[Unit]
+Description=Data partition of this node
+Requires=systemd-fsck@{device}.service
+After=systemd-fsck@{device}.service
+Before=k3s.service k3s-agent.service
+
+[Mount]
+What=/dev/disk/by-uuid/{uuid}
+Where={target}
+Type=ext4
+# A node whose data partition is lost still has its login.
+Options=noatime,nofail
+
+[Install]
+WantedBy=local-fs.target
+",
+        target = paths::DATA_DIR
+    )
 }
 
 /// In the two lines only the first field changes, and the boot partition's

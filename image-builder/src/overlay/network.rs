@@ -16,6 +16,12 @@ const NO_AUTO_DEFAULT: &str = "/etc/NetworkManager/conf.d/90-imgbuild.conf";
 const MAC_LINK: &str = "/etc/systemd/network/10-imgbuild-lan.link";
 const RFKILL: &str = "/var/lib/systemd/rfkill";
 
+/// How long NetworkManager asks whether somebody else has the address before it
+/// takes it (RFC 5227), in milliseconds. Its own default is 200 or none at all by
+/// version, and a switch port may be silent for its first second. The agent
+/// cannot ask: that takes raw packets, and no program of the base sends them.
+const DUPLICATE_CHECK: u32 = 2000;
+
 /// udev's rules for interface names, switched off so that the wired interface
 /// keeps the kernel's name. Raspberry Pi OS does the same; without it the device
 /// tree's alias makes the name `end0` and nothing below matches.
@@ -24,9 +30,18 @@ const NAME_RULES: [&str; 2] = [
     "/etc/systemd/network/73-usb-net-by-mac.link",
 ];
 
-/// What the agent runs on every node. The others it calls come with systemd and
-/// the SSH server, or it can do without.
-const AGENT_NEEDS: [&str; 2] = ["ip", "systemctl"];
+/// What the agent runs on every node: of iproute2, systemd, coreutils, util-linux
+/// and e2fsprogs. The others it calls come with systemd and the SSH server, or it
+/// can do without.
+const AGENT_NEEDS: [&str; 7] = [
+    "ip",
+    "systemctl",
+    "date",
+    "partx",
+    "wipefs",
+    "mke2fs",
+    "resize2fs",
+];
 
 /// Where the agent looks for programs (its `system/program.rs`). `/sbin` and
 /// `/bin` are these, or a base's that is not merged.
@@ -105,7 +120,7 @@ fn keyfile(plan: &NodePlan, ids: &NodeIds) -> String {
     };
     let _ = writeln!(
         text,
-        "\n[ipv4]\nmethod=manual\naddress1={},{}\ndns={}",
+        "\n[ipv4]\nmethod=manual\naddress1={},{}\ndad-timeout={DUPLICATE_CHECK}\ndns={}",
         node.address,
         network.gateway,
         list(&network.dns)

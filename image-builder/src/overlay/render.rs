@@ -63,7 +63,7 @@ pub fn render(request: &Request<'_>, base: &dyn BaseView) -> Result<Rendered> {
     let people = users::add(overlay, plan, base).context("adding the users")?;
     ssh::add(overlay, request, base).context("setting up SSH")?;
     network::add(overlay, plan, ids, base).context("setting up the network")?;
-    mounts::add(overlay, ids, base)?;
+    mounts::add(overlay, plan, ids, base)?;
     firmware::add(overlay, plan, base).context("editing config.txt")?;
     cmdline::add(overlay, plan, ids, base).context("editing cmdline.txt")?;
     stock::switch_off(overlay, base).context("switching the stock first boot off")?;

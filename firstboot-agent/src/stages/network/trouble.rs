@@ -38,6 +38,17 @@ pub(super) enum Trouble {
         /// What is there instead.
         found: String,
     },
+    /// Somebody else was first.
+    #[error(
+        "{by} has the address {address} already: switch that machine off, or give this node another \
+         address in the cluster file and write the image again; it is tried again every 5 minutes"
+    )]
+    Duplicate {
+        /// Ours.
+        address: Ipv4Addr,
+        /// Ethernet address of the other machine.
+        by: String,
+    },
     /// Packets for elsewhere go another way, or nowhere.
     #[error("the default route {found}, it should go to {wanted} on {interface}")]
     NoRoute {
@@ -71,6 +82,7 @@ impl Trouble {
             | Trouble::NoRoute { interface, .. } => Some(interface),
             Trouble::NoInterface { .. }
             | Trouble::NoLink { .. }
+            | Trouble::Duplicate { .. }
             | Trouble::SilentGateway { .. } => None,
         }
     }

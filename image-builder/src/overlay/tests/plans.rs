@@ -103,6 +103,10 @@ pub(in crate::overlay) fn busy_plan() -> NodePlan {
     plan.node.labels.insert("disk".into(), "nvme".into());
     plan.network.ntp.clear();
     let profile = &mut plan.profile;
+    profile.disk = Disk {
+        root: Extent::Fixed(Size::mib(32 << 10)),
+        data: Some(Extent::Rest),
+    };
     profile.firmware = Firmware {
         page_size: PageSize::FourKib,
         cgroup_memory: false,

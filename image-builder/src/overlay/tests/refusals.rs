@@ -40,6 +40,11 @@ fn what_cannot_be_had_is_named() {
         (|_| {}, |b| b.without(Part::Root, "/usr/bin/ip"), "no `ip`"),
         (
             |_| {},
+            |b| b.without(Part::Root, "/usr/sbin/resize2fs"),
+            "no `resize2fs`",
+        ),
+        (
+            |_| {},
             |b| b.without(Part::Root, "/etc/ssh/sshd_config"),
             "no SSH server",
         ),
