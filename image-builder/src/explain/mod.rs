@@ -55,7 +55,7 @@ pub fn explain(plan: &NodePlan, lock: Option<&Lock>, kept: Kept) -> Explanation 
     Explanation {
         node: plan.node.name.clone(),
         image: parts::parts(plan, lock, kept),
-        first_boot: stages::stages(plan),
+        first_boot: stages::stages(plan, kept),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use super::{Kept, extent};
 use crate::plan::{NodePlan, Peer};
 
 /// One stage.
@@ -16,31 +17,56 @@ pub struct Stage {
     pub does: String,
 }
 
-/// Every stage in the agent's order, and what it does.
-type Does = fn(&NodePlan) -> String;
+/// What a stage does on a node.
+type Does = fn(&NodePlan, Kept) -> String;
+
+/// Every stage in the agent's order.
 pub(super) const ALL: &[(&str, Does)] = &[
-    ("identity", |plan| {
+    ("identity", |plan, _| {
         format!(
             "checks that it is {} and that its SSH host keys are the ones in the image",
             plan.node.name
         )
     }),
-    ("network", |plan| {
+    ("disk", |plan, _| {
+        let root = extent(plan.profile.disk.root);
+        let grown = format!("gives the system {root}, if a larger disk than the image's is there");
+        match plan.profile.disk.data {
+            None => grown,
+            Some(data) => format!(
+                "{grown}; makes and mounts the data partition, {}, and never formats one that \
+                 holds something",
+                extent(data)
+            ),
+        }
+    }),
+    ("network", |plan, _| {
         format!(
             "waits until {} is on the wire and the gateway {} answers; goes on waiting as long as \
              it takes",
             plan.node.address, plan.network.gateway
         )
     }),
-    ("packages", |plan| match plan.profile.packages.as_slice() {
-        [] => "has nothing to install".to_owned(),
-        wanted => format!(
-            "installs {} and what they need from the image, without a network",
-            wanted.join(", ")
-        ),
+    ("clock", |plan, _| {
+        let servers = match plan.network.ntp.as_slice() {
+            [] => "the base's own time servers".to_owned(),
+            servers => servers.join(", "),
+        };
+        format!("sets the clock by {servers}; goes on without after a while")
     }),
-    ("k3s", |plan| match &plan.k3s {
+    ("packages", |plan, _| {
+        match plan.profile.packages.as_slice() {
+            [] => "has nothing to install".to_owned(),
+            wanted => format!(
+                "installs {} and what they need from the image, without a network",
+                wanted.join(", ")
+            ),
+        }
+    }),
+    ("k3s", |plan, kept| match &plan.k3s {
         None => "has nothing to start".to_owned(),
+        // Its image has the programs alone.
+        Some(_) if kept == Kept::Plain => "has nothing to start".to_owned(),
         Some(k3s) if k3s.founder() == Some(&plan.node.name) => {
             let others = k3s
                 .servers
@@ -63,7 +89,7 @@ pub(super) const ALL: &[(&str, Does)] = &[
             format!("starts K3s, which joins the cluster at the first of {others} that answers")
         }
     }),
-    ("finish", |_| {
+    ("finish", |_, _| {
         "writes the last report; the agent does not start again".to_owned()
     }),
 ];
@@ -77,11 +103,11 @@ fn listed<'a>(servers: impl Iterator<Item = &'a Peer>) -> Option<String> {
 }
 
 /// The stages of this node.
-pub(super) fn stages(plan: &NodePlan) -> Vec<Stage> {
+pub(super) fn stages(plan: &NodePlan, kept: Kept) -> Vec<Stage> {
     let all = ALL.iter();
     all.map(|(name, does)| Stage {
         name,
-        does: does(plan),
+        does: does(plan, kept),
     })
     .collect()
 }
