@@ -7,8 +7,10 @@ use crate::cmd::CmdError;
 use crate::compose::FitError;
 use crate::config::{Problems, UnknownNode};
 use crate::device::FindError;
+use crate::edit::EditError;
 use crate::fetch::FetchError;
 use crate::flash::{Failed, FlashError, OpenError, RecordError};
+use crate::init::FolderError;
 use crate::inspect::LookError;
 use crate::layout::FrameError;
 use crate::lock::{LockError, Missing};
@@ -24,6 +26,7 @@ use crate::view::Unreadable;
 
 use super::cache::Damaged;
 use super::lock::OutOfDate;
+use super::node::LastServer;
 use super::r#try::NotUp;
 use super::verify::Differs;
 use super::write::{NotConfirmed, Refused};
@@ -88,7 +91,7 @@ fn meaning(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             matches!(cause.downcast_ref(), Some(CmdError::Missing { .. })),
             5,
         ))
-        .or(is(cause.is::<SinkError>(), 6))
+        .or(is(cause.is::<SinkError>() || cause.is::<FolderError>(), 6))
         .or(is(cause.is::<NotUp>(), 7))
         .or(is(is_about_a_download(cause), 8))
         .or(is(is_about_the_choice_of_a_disk(cause), 9))
@@ -102,6 +105,8 @@ fn is_about_configuration(cause: &(dyn std::error::Error + 'static)) -> bool {
         || cause.is::<FitError>()
         || cause.is::<LockError>()
         || cause.is::<OutOfDate>()
+        || cause.is::<EditError>()
+        || cause.is::<LastServer>()
         || matches!(cause.downcast_ref(), Some(Missing::Lock(_)))
 }
 

@@ -68,7 +68,7 @@ impl Made {
         Ok(Self {
             lock: Lock::load(&lock::path(workspace.cluster_dir()))?.unwrap_or_default(),
             vault: open_secrets(workspace, &making.unlocking, nodes)?,
-            plain: workspace.cluster_dir().join("secrets"),
+            plain: plain_secrets(workspace),
             base: making.base.clone(),
             agent: agent(making.agent.as_deref())?,
             epoch: epoch()?,
@@ -94,6 +94,11 @@ impl Made {
             epoch: self.epoch,
         }
     }
+}
+
+/// Where a cluster without a file of secrets has its host keys.
+pub(super) fn plain_secrets(workspace: &Workspace) -> PathBuf {
+    workspace.cluster_dir().join("secrets")
 }
 
 /// The cluster's secrets, if it has a file of them, with those of these nodes in

@@ -6,13 +6,17 @@ mod cache;
 mod check;
 mod devices;
 mod exit;
+mod explain;
+mod export;
 mod fetch;
 mod hand_out;
+mod init;
 mod inspect;
 mod kubeconfig;
 mod lock;
 mod making;
 mod network;
+mod node;
 mod schema;
 mod secrets;
 mod terminal;
@@ -60,8 +64,17 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make a new cluster's folder: cluster file, profiles, secrets.
+    Init(init::Args),
     /// Read the cluster file and its profiles, and report every problem.
     Check(check::Args),
+    /// Add, list, show, replace and retire nodes.
+    Node(node::Args),
+    /// Tell in plain words what a node's image holds and what it does at its first
+    /// boot.
+    Explain(explain::Args),
+    /// Print the nodes for other programs: name servers, Ansible, ssh.
+    Export(export::Args),
     /// Print the JSON schema of a configuration file, for editors.
     Schema(schema::Args),
     /// Resolve what the cluster and its profiles ask for, and write the lock.
@@ -92,7 +105,11 @@ enum Command {
 pub fn run(cli: Cli) -> ExitCode {
     let global = &cli.global;
     let result = match &cli.command {
+        Command::Init(args) => init::run(args),
         Command::Check(args) => check::run(global, args),
+        Command::Node(args) => node::run(global, args),
+        Command::Explain(args) => explain::run(global, args),
+        Command::Export(args) => export::run(global, args),
         Command::Schema(args) => schema::run(args),
         Command::Lock(args) => lock::run(global, args),
         Command::Fetch(args) => fetch::run(global, args),
@@ -114,11 +131,12 @@ pub fn run(cli: Cli) -> ExitCode {
 
 impl Global {
     fn workspace(&self) -> Result<Workspace, config::Problems> {
-        let profiles = self
-            .profiles
-            .clone()
-            .unwrap_or_else(|| config::default_profiles_dir(&self.cluster));
-        config::load(&self.cluster, &profiles)
+        config::load(&self.cluster, &self.profiles())
+    }
+
+    fn profiles(&self) -> PathBuf {
+        let given = self.profiles.clone();
+        given.unwrap_or_else(|| config::default_profiles_dir(&self.cluster))
     }
 
     fn cache(&self) -> anyhow::Result<Cache> {

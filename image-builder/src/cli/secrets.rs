@@ -99,7 +99,10 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
         Action::Init { sealing, import } => init(&workspace, &path, sealing, import.as_deref()),
         Action::Add => add(&workspace, &mut open()?),
         Action::Show { json } => show(open()?.secrets(), *json),
-        Action::Rotate { what } => rotate(&workspace, &mut open()?, what),
+        Action::Rotate { what } => {
+            let what = named(&workspace, what)?;
+            rotate(&workspace, &mut open()?, &[what])
+        }
         Action::Export {
             name,
             output,
@@ -240,30 +243,47 @@ fn show(secrets: &Secrets, json: bool) -> anyhow::Result<()> {
     print_text(text)
 }
 
-fn rotate(workspace: &Workspace, vault: &mut Vault, what: &Rotate) -> anyhow::Result<()> {
+/// What is to be made anew; a node must be one of the cluster's.
+fn named(workspace: &Workspace, what: &Rotate) -> anyhow::Result<What> {
     let known = |node: &str| workspace.plan(node).map(|_| node.to_owned());
-    let what = match what {
+    Ok(match what {
         Rotate::ServerToken => What::ServerToken,
         Rotate::AgentToken => What::AgentToken,
         Rotate::Node { node } => What::Node(known(node)?),
         Rotate::Ssh { node } => What::Ssh(known(node)?),
-    };
-    vault.change(|secrets| secrets.rotate(&mut secret::source(), &what))?;
-    let roles: BTreeMap<String, Role> = workspace
-        .node_names()
-        .map(|name| Ok((name.to_owned(), workspace.plan(name)?.node.role)))
-        .collect::<anyhow::Result<_>>()?;
-    let follow_up = what.follow_up(&roles);
+    })
+}
+
+/// Makes these anew, all or none, and says what must follow.
+pub(super) fn rotate(
+    workspace: &Workspace,
+    vault: &mut Vault,
+    what: &[What],
+) -> anyhow::Result<()> {
+    vault.change(|secrets| {
+        let mut each = what.iter();
+        each.try_for_each(|what| secrets.rotate(&mut secret::source(), what))
+    })?;
+    let nodes = workspace.file().nodes.iter();
+    let roles: BTreeMap<String, Role> = nodes
+        .map(|entry| (entry.node.name.clone(), entry.node.role))
+        .collect();
     eprintln!(
         "{} is changed; commit it. What must follow:",
         vault.path().display()
     );
-    for (index, step) in follow_up.steps.iter().enumerate() {
+    let (mut steps, mut images) = (Vec::new(), Vec::new());
+    for follow_up in what.iter().map(|what| what.follow_up(&roles)) {
+        steps.extend(follow_up.steps);
+        images.extend(follow_up.images);
+    }
+    images.dedup();
+    for (index, step) in steps.iter().enumerate() {
         eprintln!("  {}. {step}", index + 1);
     }
     eprintln!(
         "images to write again, in this order: {}",
-        follow_up.images.join(", ")
+        images.join(", ")
     );
     Ok(())
 }

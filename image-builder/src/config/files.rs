@@ -76,6 +76,35 @@ impl Files for BTreeMap<PathBuf, Vec<u8>> {
     }
 }
 
+/// Files that are not written yet, before those of the disk: what is to be written
+/// is checked first.
+#[derive(Debug, Clone, Default)]
+pub struct Draft(pub BTreeMap<PathBuf, Vec<u8>>);
+
+impl Files for Draft {
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        match self.0.get(path) {
+            Some(content) => within(limit, content.clone()),
+            None => Disk.read(path, limit),
+        }
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let mut names = match Disk.list(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            names => names?,
+        };
+        names.extend(self.0.list(dir)?);
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
+    fn home(&self) -> Option<PathBuf> {
+        Disk.home()
+    }
+}
+
 /// Why a file could not be read, as the end of a sentence.
 pub(crate) fn why(error: &io::Error) -> String {
     match error.kind() {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use super::check::{Checker, Findings, position};
@@ -13,11 +14,11 @@ use super::nearest::nearest;
 use super::problem::{Problems, Wrong, listed, quoted, shown};
 use super::schema::SchemaKind;
 use super::workspace::Workspace;
-use super::{document, profile, written};
+use super::{document, neighbours, profile, written};
 use crate::plan::Profile;
 
 /// More than any file written by hand.
-const LIMIT: u64 = 1 << 20;
+pub(super) const LIMIT: u64 = 1 << 20;
 
 /// Reads a cluster file, the profiles its nodes name and the files all of these
 /// refer to.
@@ -41,7 +42,7 @@ pub fn load_from(
     let read = text_of(cluster_file, files.read(cluster_file, LIMIT), &mut found)
         .and_then(|text| read_cluster(&text, cluster_file, Some(profiles_dir), files, &mut found));
     let warnings = std::mem::take(&mut found.warnings);
-    let (cluster, profiles) = found.settle(read)?;
+    let (cluster, profiles, taken) = found.settle(read)?;
     let dir = match cluster_file.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
@@ -51,6 +52,7 @@ pub fn load_from(
         dir,
         cluster,
         profiles,
+        taken,
         warnings,
     })
 }
@@ -62,7 +64,7 @@ pub fn load_from(
 pub fn parse_cluster(text: &str, path: &Path, files: &dyn Files) -> Result<ClusterFile, Problems> {
     let mut found = Findings::default();
     let read = read_cluster(text, path, None, files, &mut found);
-    found.settle(read).map(|(cluster, _)| cluster)
+    found.settle(read).map(|(cluster, ..)| cluster)
 }
 
 /// Reads a profile's text; its name is the path's stem.
@@ -85,13 +87,20 @@ pub fn default_profiles_dir(cluster_file: &Path) -> PathBuf {
     }
 }
 
+/// A cluster file, the profiles it leads to, and what its neighbours claim.
+type Read = (
+    ClusterFile,
+    BTreeMap<String, Profile>,
+    BTreeMap<Ipv4Addr, PathBuf>,
+);
+
 fn read_cluster(
     text: &str,
     path: &Path,
     profiles_dir: Option<&Path>,
     files: &dyn Files,
     found: &mut Findings,
-) -> Option<(ClusterFile, BTreeMap<String, Profile>)> {
+) -> Option<Read> {
     let mut check = Checker::new(path, text);
     let written: Option<written::ClusterFile> = document::read(SchemaKind::Cluster, &mut check);
     let mut profiles = BTreeMap::new();
@@ -114,8 +123,14 @@ fn read_cluster(
             }
         }
     }
+    // Where profiles are not looked for, the folder is not either.
+    let taken = match (profiles_dir, &written) {
+        (Some(_), Some(written)) => neighbours::check(written, &mut check, files),
+        _ => BTreeMap::new(),
+    };
     let cluster = written.and_then(|written| cluster::check(&written, &mut check, files));
-    found.add(check, cluster).map(|cluster| (cluster, profiles))
+    let cluster = found.add(check, cluster)?;
+    Some((cluster, profiles, taken))
 }
 
 fn read_profile(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use super::cluster::{ClusterFile, NodeEntry};
@@ -16,6 +17,8 @@ pub struct Workspace {
     pub(super) cluster: ClusterFile,
     /// By name; every profile that a node names is there.
     pub(super) profiles: BTreeMap<String, Profile>,
+    /// Addresses that other clusters' files in the same folder claim, and which.
+    pub(super) taken: BTreeMap<Ipv4Addr, PathBuf>,
     pub(super) warnings: Vec<Problem>,
 }
 
@@ -71,6 +74,17 @@ impl Workspace {
             .nodes
             .iter()
             .map(|entry| entry.node.name.as_str())
+    }
+
+    /// The cluster file: what its nodes have in common, and the nodes.
+    pub fn file(&self) -> &ClusterFile {
+        &self.cluster
+    }
+
+    /// Addresses that other clusters' files in the same folder claim, and which
+    /// file does.
+    pub fn taken(&self) -> &BTreeMap<Ipv4Addr, PathBuf> {
+        &self.taken
     }
 
     /// The cluster's name and id.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use document::LockError;
 pub use payload::{Missing, payload};
+pub(crate) use resolve::k3s_files;
 pub use resolve::{Job, Update, resolve};
 
 use crate::fetch::Wanted;

@@ -109,7 +109,7 @@ pub fn resolve(job: Job<'_>, progress: &mut dyn Progress) -> anyhow::Result<Lock
 }
 
 /// The files of a release that a node gets: URL, path on the node, permissions.
-pub(super) fn k3s_files(k3s: &K3s) -> Vec<(String, String, u16)> {
+pub(crate) fn k3s_files(k3s: &K3s) -> Vec<(String, String, u16)> {
     let mut files = vec![("k3s-arm64", "/usr/local/bin/k3s".to_owned(), 0o755)];
     if k3s.airgap {
         let name = "k3s-airgap-images-arm64.tar.zst";

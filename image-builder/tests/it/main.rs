@@ -7,6 +7,7 @@ mod compose;
 mod fixture;
 mod flash;
 mod inspect;
+mod nodes;
 mod root;
 mod secrets;
 mod signature;

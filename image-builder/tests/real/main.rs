@@ -11,6 +11,7 @@ mod k3s;
 mod lab;
 mod lock;
 mod loops;
+mod nodes;
 mod packages;
 mod resolve;
 mod secrets;

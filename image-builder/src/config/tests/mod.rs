@@ -2,6 +2,7 @@
 
 mod cluster;
 mod loading;
+mod neighbours;
 mod profile;
 mod reference;
 mod robust;

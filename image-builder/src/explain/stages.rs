@@ -1,0 +1,113 @@
+//! The first boot, stage by stage.
+//!
+//! The one list of the agent's stages on this side. The contract has none: a report
+//! names whatever stages its agent has. A test holds it against the agent's own.
+
+use serde::Serialize;
+
+use super::{Kept, extent};
+use crate::plan::{NodePlan, Peer};
+
+/// One stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stage {
+    /// Its name, as reports have it.
+    pub name: &'static str,
+    /// What it does on this node.
+    pub does: String,
+}
+
+/// What a stage does on a node.
+type Does = fn(&NodePlan, Kept) -> String;
+
+/// Every stage in the agent's order.
+pub(super) const ALL: &[(&str, Does)] = &[
+    ("identity", |plan, _| {
+        format!(
+            "checks that it is {} and that its SSH host keys are the ones in the image",
+            plan.node.name
+        )
+    }),
+    ("disk", |plan, _| {
+        let root = extent(plan.profile.disk.root);
+        let grown = format!("gives the system {root}, if a larger disk than the image's is there");
+        match plan.profile.disk.data {
+            None => grown,
+            Some(data) => format!(
+                "{grown}; makes and mounts the data partition, {}, and never formats one that \
+                 holds something",
+                extent(data)
+            ),
+        }
+    }),
+    ("network", |plan, _| {
+        format!(
+            "waits until {} is on the wire and the gateway {} answers; goes on waiting as long as \
+             it takes",
+            plan.node.address, plan.network.gateway
+        )
+    }),
+    ("clock", |plan, _| {
+        let servers = match plan.network.ntp.as_slice() {
+            [] => "the base's own time servers".to_owned(),
+            servers => servers.join(", "),
+        };
+        format!("sets the clock by {servers}; goes on without after a while")
+    }),
+    ("packages", |plan, _| {
+        match plan.profile.packages.as_slice() {
+            [] => "has nothing to install".to_owned(),
+            wanted => format!(
+                "installs {} and what they need from the image, without a network",
+                wanted.join(", ")
+            ),
+        }
+    }),
+    ("k3s", |plan, kept| match &plan.k3s {
+        None => "has nothing to start".to_owned(),
+        // Its image has the programs alone.
+        Some(_) if kept == Kept::Plain => "has nothing to start".to_owned(),
+        Some(k3s) if k3s.founder() == Some(&plan.node.name) => {
+            let others = k3s
+                .servers
+                .iter()
+                .filter(|server| server.name != plan.node.name);
+            match listed(others) {
+                None => "starts K3s, which founds the cluster if its disk holds none".to_owned(),
+                Some(others) => format!(
+                    "starts K3s: joins the cluster if one of {others} answers, and founds it if \
+                     none does and its disk holds none"
+                ),
+            }
+        }
+        Some(k3s) => {
+            let others = k3s
+                .servers
+                .iter()
+                .filter(|server| server.name != plan.node.name);
+            let others = listed(others).unwrap_or_default();
+            format!("starts K3s, which joins the cluster at the first of {others} that answers")
+        }
+    }),
+    ("finish", |_, _| {
+        "writes the last report; the agent does not start again".to_owned()
+    }),
+];
+
+/// Servers by name and address.
+fn listed<'a>(servers: impl Iterator<Item = &'a Peer>) -> Option<String> {
+    let servers: Vec<_> = servers
+        .map(|Peer { name, address }| format!("{name} ({address})"))
+        .collect();
+    (!servers.is_empty()).then(|| servers.join(", "))
+}
+
+/// The stages of this node.
+pub(super) fn stages(plan: &NodePlan, kept: Kept) -> Vec<Stage> {
+    let all = ALL.iter();
+    all.map(|(name, does)| Stage {
+        name,
+        does: does(plan, kept),
+    })
+    .collect()
+}
