@@ -166,7 +166,7 @@ mod tests {
         let now = fake.wall_clock();
         for (hardware, believed) in [
             (now.to_string(), true),
-            ((now - 3).to_string(), true),
+            ((now + 3).to_string(), true),
             // Without a battery; and one that the kernel did not take over.
             ("17".into(), false),
             ((now + 3600).to_string(), false),
