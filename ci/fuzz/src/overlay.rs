@@ -67,6 +67,7 @@ fn plans() -> [NodePlan; 2] {
 fn request(plan: &NodePlan) -> Request<'_> {
     static IDS: LazyLock<NodeIds> = LazyLock::new(|| NodeIds::derive(CASES[0].1.cluster.id, "pi-1"));
     Request {
+        entrance: None,
         plan,
         ids: &IDS,
         keys: &KEYS,
