@@ -1,4 +1,5 @@
-//! cluster.toml: whatever it says, it is a plan or a list of problems, each with a place.
+//! cluster.toml: whatever it says, it is a plan or a list of problems, each with a place; and a node
+//! can be written into it and out of it, or that is refused.
 
 #![no_main]
 
@@ -7,11 +8,22 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use imgbuild::config::parse_cluster;
+use imgbuild::edit::{NewNode, add_node, remove_node, set_mac};
+use imgbuild::plan::Role;
 use libfuzzer_sys::fuzz_target;
 
 static FILES: LazyLock<BTreeMap<PathBuf, Vec<u8>>> = LazyLock::new(|| {
     let key = include_bytes!("../../../cluster/keys/example.pub").to_vec();
     BTreeMap::from([(PathBuf::from("cluster/keys/example.pub"), key)])
+});
+
+static NODE: LazyLock<NewNode> = LazyLock::new(|| NewNode {
+    name: "pi-4".into(),
+    address: [192, 168, 4, 14].into(),
+    role: Role::Agent,
+    profile: "pi5-ssd".into(),
+    mac: None,
+    labels: BTreeMap::from([("disk".into(), "nvme".into())]),
 });
 
 fuzz_target!(|data: &[u8]| {
@@ -24,5 +36,9 @@ fuzz_target!(|data: &[u8]| {
             "{problems}"
         );
         assert!(!problems.to_string().is_empty());
+    }
+    if let Ok(added) = add_node(&text, &NODE) {
+        let _ = remove_node(&added, &NODE.name);
+        set_mac(&added, &NODE.name, "dc:a6:32:01:02:03").expect("it is there");
     }
 });

@@ -150,6 +150,17 @@ fn what_cannot_be_changed_is_said() {
 }
 
 #[test]
+fn a_cut_file_is_refused_or_kept() {
+    for (end, _) in CLUSTER.char_indices() {
+        let cut = &CLUSTER[..end];
+        if let Ok(added) = add_node(cut, &node("pi-4")) {
+            let line_end = if cut.ends_with('\n') { "" } else { "\n" };
+            assert_eq!(added.replacen(PI_4, "", 1), format!("{cut}{line_end}"));
+        }
+    }
+}
+
+#[test]
 fn the_next_address_is_nobodys() {
     let next = |text: &str, taken: &[[u8; 4]]| {
         let taken = taken.iter().map(|address| Ipv4Addr::from(*address));
