@@ -43,7 +43,7 @@ impl Drive {
 
     /// Writes whole sectors, those that `which` names by their place in `content`.
     pub(crate) fn write(&mut self, offset: u64, content: &[u8], which: impl Fn(u64) -> bool) {
-        assert!(offset.is_multiple_of(SECTOR) && content.len() as u64 % SECTOR == 0);
+        assert!(offset.is_multiple_of(SECTOR) && (content.len() as u64).is_multiple_of(SECTOR));
         assert!(offset + content.len() as u64 <= self.size, "beyond the end");
         for (number, bytes) in (0..).zip(content.chunks(SECTOR as usize)) {
             let sector = offset / SECTOR + number;

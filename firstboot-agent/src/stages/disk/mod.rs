@@ -293,7 +293,7 @@ fn grow(sys: &dyn System, found: &Found) -> Result<(), SystemError> {
 
 /// Bytes as people say them.
 fn size(bytes: u64) -> String {
-    let tenths = |unit: u32| (bytes >> (unit - 10)) * 10 >> 10;
+    let tenths = |unit: u32| ((bytes >> (unit - 10)) * 10) >> 10;
     let (tenths, unit) = match bytes {
         0x100_0000_0000.. => (tenths(40), "TiB"),
         0x4000_0000.. => (tenths(30), "GiB"),
