@@ -216,8 +216,8 @@ mod tests {
         Piece { offset, bytes }
     }
 
-    fn set(ranges: &[Range<u64>]) -> RangeSet<u64> {
-        ranges.iter().cloned().collect()
+    fn set(ranges: &[(u64, u64)]) -> RangeSet<u64> {
+        ranges.iter().map(|(start, end)| *start..*end).collect()
     }
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
             piece(8, vec![2; 2]),
             piece(20, vec![3; 9]),
         ];
-        let content = Content::new(4096, pieces, set(&[0..4096]), set(&[]), None);
+        let content = Content::new(4096, pieces, set(&[(0, 4096)]), set(&[]), None);
         let mut all = vec![9; 4096];
         content.fill(0, &mut all).expect("fill");
         let mut expected = vec![0; 4096];
@@ -245,10 +245,10 @@ mod tests {
     #[test]
     fn chunks_cover_what_is_used_and_nothing_else() {
         let used = set(&[
-            0..600,
-            2 * MIB + 100..2 * MIB + 5000,
+            (0, 600),
+            (2 * MIB + 100, 2 * MIB + 5000),
             // Across a chunk's border, with zeros at the end.
-            7 * MIB..12 * MIB,
+            (7 * MIB, 12 * MIB),
         ]);
         let pieces = vec![
             piece(0, vec![1; 512]),
@@ -257,7 +257,7 @@ mod tests {
             // Nobody uses this one.
             piece(13 * MIB, vec![1; 512]),
         ];
-        let content = Content::new(16 * MIB, pieces, used, set(&[14 * MIB..15 * MIB]), None);
+        let content = Content::new(16 * MIB, pieces, used, set(&[(14 * MIB, 15 * MIB)]), None);
         let chunk = |offset, len, zero| Chunk { offset, len, zero };
         let expected = [
             chunk(2 * MIB, 8192, false),
@@ -267,17 +267,17 @@ mod tests {
         ];
         assert_eq!(content.chunks(), expected);
         let free = [
-            MIB..2 * MIB,
-            2 * MIB + 8192..7 * MIB,
-            12 * MIB..14 * MIB,
-            15 * MIB..16 * MIB,
+            (MIB, 2 * MIB),
+            (2 * MIB + 8192, 7 * MIB),
+            (12 * MIB, 14 * MIB),
+            (15 * MIB, 16 * MIB),
         ];
         assert_eq!(content.free(), set(&free));
     }
 
     #[test]
     fn small_gaps_are_written_along_and_small_zeros() {
-        let used = set(&[2 * MIB..2 * MIB + 1, 2 * MIB + 40_000..3 * MIB + 4096]);
+        let used = set(&[(2 * MIB, 2 * MIB + 1), (2 * MIB + 40_000, 3 * MIB + 4096)]);
         let content = Content::new(4 * MIB, vec![piece(2 * MIB, vec![1])], used, set(&[]), None);
         let expected = [
             Chunk {
@@ -297,7 +297,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "is kept and written")]
     fn what_is_kept_is_never_written() {
-        let used = set(&[0..HEAD, 3 * MIB - 1..3 * MIB + 1]);
-        Content::new(4 * MIB, vec![], used, set(&[3 * MIB..4 * MIB]), None);
+        let used = set(&[(0, HEAD), (3 * MIB - 1, 3 * MIB + 1)]);
+        Content::new(4 * MIB, vec![], used, set(&[(3 * MIB, 4 * MIB)]), None);
     }
 }

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use imgbuild::cmd::Cmd;
-use imgbuild::io::Region;
+use imgbuild::io::{ReadAt as _, Region};
 use imgbuild::overlay::{Change, Overlay, Part};
 use imgbuild::qemu::console::Event;
 use imgbuild::qemu::{self, DiskBus, Guest, Kernel, Machine, SCRATCH, Ssh, Waited};
@@ -29,6 +29,7 @@ pub(crate) struct Rig<'a> {
     image: std::path::PathBuf,
     kernel: Kernel,
     node: NodeConfig,
+    root_len: u64,
     dir: tempfile::TempDir,
 }
 
@@ -36,6 +37,7 @@ impl<'a> Rig<'a> {
     pub(crate) fn new(lab: &'a Lab, image: &Path) -> Self {
         let region = Region::whole(Arc::new(File::open(image).expect("image"))).expect("region");
         let parts = find_partitions(&region).expect("partitions");
+        let root_len = parts.root.len();
         let view = ImageView::open(parts.boot, parts.root).expect("view");
         let node = view
             .root()
@@ -47,6 +49,7 @@ impl<'a> Rig<'a> {
             image: image.to_path_buf(),
             kernel: Kernel::of(&view).expect("kernel"),
             node: NodeConfig::parse(&String::from_utf8(node).expect("text")).expect("node.toml"),
+            root_len,
             dir: tempfile::tempdir_in(lab.dir.path()).expect("directory"),
         }
     }
@@ -75,18 +78,44 @@ impl<'a> Rig<'a> {
         }
     }
 
+    /// Where the scratch disk is.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// What the image's node was told.
+    pub(crate) fn node(&self) -> &NodeConfig {
+        &self.node
+    }
+
+    /// Length of the image's root partition.
+    pub(crate) fn root_len(&self) -> u64 {
+        self.root_len
+    }
+
+    /// The machine's disk is larger than its image. Before the first start.
+    pub(crate) fn enlarge_disk(&self, size: u64) {
+        qemu_img(&["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
+            .arg(&self.image)
+            .arg(self.dir.path().join(SCRATCH))
+            .arg(size.to_string())
+            .run(&[0])
+            .expect("qemu-img");
+    }
+
+    /// The machine's disk as one file.
+    pub(crate) fn copy_disk(&self, to: &Path) {
+        qemu_img(&["convert", "-O", "raw"])
+            .arg(self.dir.path().join(SCRATCH))
+            .arg(to)
+            .run(&[0])
+            .expect("qemu-img");
+    }
+
     /// What the scratch disk's root file system looks like to e2fsck.
     pub(crate) fn assert_disk_clean(&self) {
         let raw = self.dir.path().join("after.raw");
-        let convert = Cmd::new("qemu-img", "run ci/setup")
-            .arg("convert")
-            .arg("-O")
-            .arg("raw");
-        convert
-            .arg(self.dir.path().join(SCRATCH))
-            .arg(&raw)
-            .run(&[0])
-            .expect("qemu-img");
+        self.copy_disk(&raw);
         let device = format!("{}?offset={}", raw.display(), 520 << 20);
         Cmd::new("e2fsck", "run ci/setup")
             .arg("-fn")
@@ -94,6 +123,11 @@ impl<'a> Rig<'a> {
             .run(&[0])
             .expect("e2fsck after the boots");
     }
+}
+
+fn qemu_img(args: &[&str]) -> Cmd {
+    let qemu_img = Cmd::new("qemu-img", "run ci/setup");
+    args.iter().fold(qemu_img, |cmd, arg| cmd.arg(arg))
 }
 
 /// Waits for the agent's last word.
@@ -140,7 +174,7 @@ pub(crate) fn wait_for(
 }
 
 /// Lets the guest run on: its console must be read.
-fn drain(guest: &mut Guest, time: Duration) {
+pub(crate) fn drain(guest: &mut Guest, time: Duration) {
     let until = Instant::now() + time;
     while Instant::now() < until {
         guest.wait(Duration::from_millis(200)).expect("console");

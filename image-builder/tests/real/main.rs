@@ -7,6 +7,7 @@
 mod boot;
 mod build;
 mod devices;
+mod disk;
 mod k3s;
 mod lab;
 mod lock;

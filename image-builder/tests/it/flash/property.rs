@@ -71,9 +71,7 @@ fn what_is_there_already_is_not_written_again() {
         let first = run(&content, &device, Options::default()).expect("written");
         let mut changed = device.bytes();
         // One byte of what is used, not the head.
-        let range = content.used().last()
-            .expect("something used")
-            .clone();
+        let range = content.used().last().expect("something used").clone();
         let place = (range.start.max(8 * MIB)) as usize;
         let is_far = range.end > 8 * MIB;
         if is_far {
