@@ -32,6 +32,7 @@ pub(crate) const SPARE: u64 = 64;
 
 /// Fields of a header, by byte (UEFI 5.3.2).
 const CHECKSUM: usize = 16;
+const OWN_PLACE: usize = 24;
 const ALTERNATE: usize = 32;
 const ENTRIES_AT: usize = 72;
 const ENTRY_COUNT: usize = 80;
@@ -114,18 +115,23 @@ impl Table {
                     "its partitions are not numbered without a gap".into(),
                 ));
             }
-            let sectors = entry.last_lba.checked_sub(entry.first_lba);
-            let sectors = sectors
-                .ok_or_else(|| Damage(format!("partition {number} ends before it begins")))?;
+            let bytes = |lba: u64| lba.checked_mul(SECTOR);
+            let end = entry.last_lba.checked_add(1).and_then(bytes);
+            let (Some(offset), Some(end)) = (bytes(entry.first_lba), end) else {
+                return Err(Damage(format!("partition {number} ends beyond any disk")));
+            };
+            if end <= offset {
+                return Err(Damage(format!("partition {number} ends before it begins")));
+            }
             // SPARE must be free.
-            if entry.first_lba.saturating_mul(SECTOR) < END as u64 {
+            if offset < END as u64 {
                 return Err(Damage(format!("partition {number} begins too early")));
             }
             partitions.push(Partition {
                 number: *number,
                 id: entry.part_guid,
-                offset: entry.first_lba.saturating_mul(SECTOR),
-                len: sectors.saturating_add(1).saturating_mul(SECTOR),
+                offset,
+                len: end - offset,
             });
         }
         let alternate = u64_at(&ends.head[SECTOR as usize..], ALTERNATE);
@@ -199,6 +205,10 @@ fn check(ends: &Ends) -> Result<(), Damage> {
     let header = &ends.head[SECTOR as usize..];
     if !header.starts_with(b"EFI PART") {
         return Err(Damage("it has no GPT".into()));
+    }
+    // The crate would write it to where it says it is.
+    if u64_at(header, OWN_PLACE) != 1 || u64_at(header, ALTERNATE) <= 1 {
+        return Err(Damage("its header is not in its own place".into()));
     }
     let u32_at = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| header[at + i]));
     let form = (u32_at(ENTRY_COUNT), u32_at(ENTRY_LEN));
