@@ -147,8 +147,6 @@ impl FlashError {
 /// What is left of the disk after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aftermath {
-    /// As it was.
-    Untouched,
     /// Its first MiB is empty or was about to be: nothing boots from it, and what it held is gone.
     Unbootable,
     /// It would not even take zeros any more.
@@ -158,7 +156,6 @@ pub enum Aftermath {
 impl fmt::Display for Aftermath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Aftermath::Untouched => "the disk was not changed",
             Aftermath::Unbootable => {
                 "the disk has no partition table now and does not boot; write it again"
             }

@@ -24,7 +24,6 @@ fn check_left(
     let true_claim = match claim {
         // It said that it worked.
         None => right,
-        Some(Aftermath::Untouched) => untouched,
         Some(Aftermath::Unbootable) => dead,
         Some(Aftermath::Unknown) => untouched || right || dead,
     };
