@@ -25,6 +25,8 @@ pub struct NewNode {
     pub mac: Option<String>,
     /// Kubernetes labels.
     pub labels: BTreeMap<String, String>,
+    /// Kubernetes taints, `KEY=VALUE:EFFECT` each.
+    pub taints: Vec<String>,
 }
 
 /// Writes a node behind the last one.
@@ -166,6 +168,7 @@ fn table(node: &NewNode) -> Table {
         profile,
         mac,
         labels,
+        taints,
     } = node;
     let mut table = Table::new();
     table.insert("name", value(name));
@@ -181,6 +184,9 @@ fn table(node: &NewNode) -> Table {
             inline.insert_formatted(&Key::new(key), text.into());
         }
         table.insert("labels", value(inline));
+    }
+    if !taints.is_empty() {
+        table.insert("taints", value(Array::from_iter(taints)));
     }
     table
 }

@@ -17,6 +17,7 @@ fn node(name: &str) -> NewNode {
         profile: "pi5-ssd".into(),
         mac: None,
         labels: Default::default(),
+        taints: Vec::new(),
     }
 }
 
@@ -66,10 +67,13 @@ fn what_comes_goes_again() {
         full.labels = [("a.example/b", "c"), ("disk", "nvme")]
             .map(|(key, value)| (key.into(), value.into()))
             .into();
+        full.taints = vec!["dedicated=media:NoSchedule".into(), "slow:NoExecute".into()];
         let added = add_node(&text, &full).expect("added");
         let entry = &parsed(&added).nodes[3].node;
         assert_eq!(entry.mac.expect("a MAC").to_string(), "dc:a6:32:01:02:03");
         assert_eq!(entry.labels, full.labels);
+        let taints: Vec<String> = entry.taints.iter().map(ToString::to_string).collect();
+        assert_eq!(taints, full.taints);
         assert_eq!(remove_node(&added, "pi-4").expect("removed"), text);
     }
 }

@@ -30,6 +30,9 @@ pub(super) struct Args {
     /// A Kubernetes label; may be given several times.
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     labels: Vec<(String, String)>,
+    /// A Kubernetes taint; may be given several times.
+    #[arg(long = "taint", value_name = "KEY=VALUE:EFFECT")]
+    taints: Vec<String>,
 }
 
 /// [`Role`] as an argument.
@@ -67,6 +70,7 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
         },
         mac: args.mac.clone(),
         labels: Default::default(),
+        taints: args.taints.clone(),
     };
     for (key, value) in &args.labels {
         if node.labels.insert(key.clone(), value.clone()).is_some() {
