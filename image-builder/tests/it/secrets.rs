@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use imgbuild::cmd::Cmd;
+
+use crate::terminal::talk;
 
 const CLUSTER: &str = r#"
 version = 1
@@ -390,35 +391,9 @@ fn a_terminal_is_asked_without_an_echo_and_shown_no_secret() {
     ];
     tool("ssh-keygen", &args);
     lab.good("init --recipient key.pub");
-    // A terminal of its own, by script(1).
     let on_terminal = |line: &str| {
-        let imgbuild = env!("CARGO_BIN_EXE_imgbuild");
-        let mut child = Command::new("script")
-            .args([
-                "-q",
-                "-e",
-                "-c",
-                &format!("{imgbuild} secrets --identity key {line}"),
-                "/dev/null",
-            ])
-            .current_dir(lab.dir.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("script; run ci/setup");
-        let mut out = child.stdout.take().expect("piped");
-        let mut said = Vec::new();
-        let mut byte = [0];
-        while !said.ends_with(b"key: ") && out.read(&mut byte).expect("readable") == 1 {
-            said.push(byte[0]);
-        }
-        // As late as a person types: the echo goes off right after the question.
-        std::thread::sleep(std::time::Duration::from_secs(1));
-        let mut typed = child.stdin.take().expect("piped");
-        typed.write_all(b"canary\n").expect("typed");
-        out.read_to_end(&mut said).expect("readable");
-        let status = child.wait().expect("ended");
-        (status.code(), String::from_utf8_lossy(&said).into_owned())
+        let line = format!("secrets --identity key {line}");
+        talk(lab.dir.path(), &line, &[("key: ", "canary")])
     };
     let (code, said) = on_terminal("show");
     assert_eq!(code, Some(0), "{said}");
