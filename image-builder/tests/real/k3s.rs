@@ -14,7 +14,7 @@ use crate::lab::{Lab, NODE, stderr};
 const STAND_IN: &str = include_str!("k3s.pl");
 
 /// A lab whose nodes have K3s, with secrets, locked and fetched.
-fn lab_with_k3s() -> Option<Lab> {
+pub(crate) fn lab_with_k3s() -> Option<Lab> {
     let mut lab = Lab::new()?;
     lab.cache = lab.path("cache");
     let release = lab.path("k3s/v1.35.7+k3s1");

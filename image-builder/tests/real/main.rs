@@ -6,6 +6,7 @@
 
 mod boot;
 mod build;
+mod canary;
 mod devices;
 mod disk;
 mod k3s;
