@@ -1,13 +1,14 @@
 //! `imgbuild inspect`.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 
 use super::terminal::{print_json, print_text};
+use crate::inspect::diff::diff;
 use crate::inspect::{self, Image};
 use crate::io::Region;
 use crate::source::BaseError;
@@ -37,17 +38,18 @@ enum Action {
         /// As for `ls`.
         path: String,
     },
+    /// Show what another image has that this one has not, and the other way round:
+    /// partitions, kernel words, packages, units, files.
+    Diff {
+        /// The other image.
+        other: PathBuf,
+    },
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let name = args.image.display();
-    let open = || -> anyhow::Result<Image> {
-        let file = File::open(&args.image).map_err(BaseError::Open)?;
-        let whole = Region::whole(Arc::new(file)).map_err(BaseError::Open)?;
-        Ok(Image::open(whole)?)
-    };
     let looking = || format!("looking into {name}");
-    let image = open().with_context(looking)?;
+    let image = open(&args.image).with_context(looking)?;
     match &args.action {
         None if args.json => print_json(&image.summary()),
         None => print_text(inspect::text::summary(
@@ -68,5 +70,23 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             Some(content) => print_text(content),
             None => bail!("{name} has no {path}"),
         },
+        Some(Action::Diff { other }) => {
+            let what = || format!("looking into {}", other.display());
+            let other = open(other).with_context(what)?;
+            let differences = diff(&image, &other).context("comparing the two images")?;
+            if args.json {
+                return print_json(&differences);
+            }
+            let lines = differences.iter().map(|line| format!("{line}\n"));
+            print_text(lines.collect::<String>())?;
+            eprintln!("{} differences", differences.len());
+            Ok(())
+        }
     }
+}
+
+fn open(path: &Path) -> anyhow::Result<Image> {
+    let file = File::open(path).map_err(BaseError::Open)?;
+    let whole = Region::whole(Arc::new(file)).map_err(BaseError::Open)?;
+    Ok(Image::open(whole)?)
 }

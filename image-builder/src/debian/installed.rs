@@ -6,7 +6,8 @@ use super::package::Package;
 use super::stanza::stanzas;
 use crate::overlay::{BaseView, Part};
 
-const STATUS: &str = "/var/lib/dpkg/status";
+/// dpkg's list of packages.
+pub const STATUS: &str = "/var/lib/dpkg/status";
 
 /// The packages of the image and its architecture.
 #[derive(Debug)]

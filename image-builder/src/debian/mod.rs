@@ -7,6 +7,7 @@
 mod fetch;
 mod index;
 mod installed;
+mod inventory;
 mod keys;
 mod order;
 mod package;
@@ -30,6 +31,8 @@ use crate::config::nearest;
 use crate::overlay::{BaseView, Part};
 use index::Indices;
 use installed::Installed;
+pub use installed::STATUS;
+pub use inventory::{InstalledPackage, inventory, parse_inventory};
 use universe::Universe;
 
 /// The world outside, as apt would see it.

@@ -3,6 +3,7 @@
 //! disk that was cut off: every part is shown as far as it can be read, and only
 //! what cannot be read is refused.
 
+pub mod diff;
 mod partition;
 pub mod text;
 
