@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use node_config::paths;
 use uuid::Uuid;
 
 use crate::compose::{Composed, Recipe, compose};
@@ -13,8 +14,8 @@ use crate::identity::{self, HostKeys};
 use crate::ids::NodeIds;
 use crate::layout::Frame;
 use crate::lock::{self, Lock};
-use crate::overlay::{self, Entrance, Part, Rendered, Request};
-use crate::plan::{K3s, Node, NodePlan, Role};
+use crate::overlay::{self, BaseView as _, Carried, Entrance, Part, Rendered, Request};
+use crate::plan::{BaseRef, K3s, Node, NodePlan, Role};
 use crate::progress::Progress;
 use crate::rootfs::grow;
 use crate::secrets::Secrets;
@@ -23,7 +24,7 @@ use crate::source::{self, Base, Cache};
 use crate::view::ImageView;
 
 /// The agent's unit, which lies with the agent's sources.
-const AGENT_UNIT: &str = include_str!("../../firstboot-agent/firstboot-agent.service");
+pub(crate) const AGENT_UNIT: &str = include_str!("../../firstboot-agent/firstboot-agent.service");
 
 /// ELF: 64-bit, little-endian, `EM_AARCH64` (elf(5)).
 const EM_AARCH64: u16 = 183;
@@ -37,6 +38,8 @@ pub struct Ingredients<'a> {
     pub keys: Keys<'a>,
     /// A base image to use in place of the profile's.
     pub base: Option<&'a Path>,
+    /// A release image to add the node to, in place of the profile's base.
+    pub release: Option<&'a BaseRef>,
     /// The first-boot agent for the node.
     pub agent: &'a Path,
     /// What is locked of what the plan asks for.
@@ -134,7 +137,8 @@ pub fn prepare<'a>(
     let plan = node.plan;
     grow::check_tools()?;
     let agent = read_agent(node.agent)?;
-    let base = source::open(&plan.profile.base, node.base, node.cache, progress)?;
+    let from = node.release.unwrap_or(&plan.profile.base);
+    let base = source::open(from, node.base, node.cache, progress)?;
     let ids = NodeIds::derive(plan.cluster.id, &plan.node.name);
     let keys = match node.keys {
         Keys::Kept(secrets) => secrets.node(&plan.node.name)?.host_keys.clone(),
@@ -145,9 +149,16 @@ pub fn prepare<'a>(
         (Keys::Kept(secrets), Some(k3s)) => Some(entrance(secrets, &plan.node, k3s)?),
         _ => None,
     };
-    let payload = lock::payload(node.lock, plan, &base.digest, node.cache, progress)?;
-    let epoch = node.epoch.unwrap_or_else(|| base.superblock.written());
     let view = ImageView::open(base.boot.clone(), base.root.clone())?;
+    let (k3s, profile) = (plan.k3s.as_ref(), &plan.profile);
+    let payload = match carried(&view)? {
+        // What it is is known by its own sha256; whether that is to be trusted was
+        // looked at before.
+        Some(carried) => carried.payload(profile, k3s)?,
+        None if node.release.is_some() => bail!("{} is no release image", base.name()),
+        None => lock::payload(node.lock, k3s, profile, &base.digest, node.cache, progress)?,
+    };
+    let epoch = node.epoch.unwrap_or_else(|| base.superblock.written());
     let request = Request {
         plan,
         ids: &ids,
@@ -227,6 +238,15 @@ impl Prepared<'_> {
     }
 }
 
+/// What a base carries already, if it is a release image.
+fn carried(view: &ImageView) -> anyhow::Result<Option<Carried>> {
+    let Some(text) = view.read(Part::Root, paths::RELEASE)? else {
+        return Ok(None);
+    };
+    let text = String::from_utf8(text).context("release.json is no text")?;
+    Carried::parse(&text).map(Some)
+}
+
 /// What lets a node into its cluster, and nothing of it that its role has no use
 /// for: agents never get the servers' token, and only the founder gets the CAs.
 fn entrance(secrets: &Secrets, node: &Node, k3s: &K3s) -> anyhow::Result<Entrance> {
@@ -248,7 +268,7 @@ fn entrance(secrets: &Secrets, node: &Node, k3s: &K3s) -> anyhow::Result<Entranc
 }
 
 /// The agent for a node, checked to be a program for its processor.
-fn read_agent(path: &Path) -> anyhow::Result<Arc<[u8]>> {
+pub(crate) fn read_agent(path: &Path) -> anyhow::Result<Arc<[u8]>> {
     let context = || format!("reading the first-boot agent {}", path.display());
     let program = fs::read(path).with_context(context)?;
     match program[..] {

@@ -25,6 +25,7 @@ pub mod pki;
 pub mod plan;
 pub mod progress;
 pub mod qemu;
+pub mod release;
 pub mod rootfs;
 pub mod secret;
 pub mod secrets;

@@ -14,6 +14,8 @@ use ipnet::Ipv4Net;
 pub use node_config::Role;
 use uuid::Uuid;
 
+pub use crate::release::sign::PublicKey;
+
 /// One node's image, decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodePlan {
@@ -135,6 +137,15 @@ pub struct Source {
     pub mirrors: Vec<(String, String)>,
     /// Where OpenPGP keys are asked for, a fingerprint at the end.
     pub keyservers: Vec<String>,
+}
+
+/// Release images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// Whose are used.
+    pub keys: Vec<PublicKey>,
+    /// Where those of this configuration are published, a slash at its end.
+    pub address: Option<String>,
 }
 
 /// The node itself.

@@ -4,6 +4,10 @@
 /// What the node is told: a [`crate::NodeConfig`], written by the builder.
 pub const NODE_CONFIG: &str = "/etc/imgbuild/node.toml";
 
+/// What a release image carries: written by the builder, read by it again when a
+/// node is added.
+pub const RELEASE: &str = "/usr/lib/imgbuild/release.json";
+
 /// The agent's program, owned by root.
 pub const AGENT: &str = "/usr/lib/imgbuild/firstboot-agent";
 
@@ -45,6 +49,9 @@ pub const BOOT_REPORT: &str = "/boot/firmware/report.json";
 /// What this image is, for people: on the FAT partition.
 pub const BOOT_NODE_TXT: &str = "/boot/firmware/NODE.txt";
 
+/// What a release image is, for people: on the FAT partition.
+pub const BOOT_RELEASE_TXT: &str = "/boot/firmware/RELEASE.txt";
+
 /// What this image is, for programs: on the FAT partition.
 pub const BOOT_MANIFEST: &str = "/boot/firmware/imgbuild.json";
 
@@ -76,7 +83,7 @@ mod tests {
         ] {
             assert_eq!(in_boot(path), inner, "{path}");
         }
-        for path in [BOOT_REPORT, BOOT_NODE_TXT, BOOT_MANIFEST] {
+        for path in [BOOT_REPORT, BOOT_NODE_TXT, BOOT_RELEASE_TXT, BOOT_MANIFEST] {
             assert!(in_boot(path).is_some(), "{path}");
         }
     }

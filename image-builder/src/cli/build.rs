@@ -49,7 +49,7 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
         .map(|node| workspace.plan(node))
         .collect::<Result<Vec<_>, _>>()?;
     let cache = global.cache()?;
-    let made = Made::of(&workspace, &args.making, &nodes)?;
+    let made = Made::of(&workspace, &args.making, None, &nodes)?;
     let mut terminal = Terminal::new()?;
     for plan in &plans {
         let output = args

@@ -15,7 +15,10 @@ use crate::inspect::LookError;
 use crate::layout::FrameError;
 use crate::lock::{LockError, Missing};
 use crate::overlay::links::LinkLoop;
+use crate::overlay::release::Mismatch;
 use crate::progress::Interrupted;
+use crate::release::sign::SignError;
+use crate::release::verify::Unfit;
 use crate::rootfs::PathError;
 use crate::secrets::SecretsError;
 use crate::signature::openpgp::{KeyringError, SignatureError};
@@ -27,6 +30,7 @@ use crate::view::Unreadable;
 use super::cache::Damaged;
 use super::lock::OutOfDate;
 use super::node::LastServer;
+use super::rebuild::NotTheSame;
 use super::r#try::NotUp;
 use super::verify::Differs;
 use super::write::{NotConfirmed, Refused};
@@ -131,6 +135,10 @@ fn is_about_a_download(cause: &(dyn std::error::Error + 'static)) -> bool {
     fetch.is_some_and(|error| !matches!(error, FetchError::Stopped(_)))
         || cause.is::<SignatureError>()
         || cause.is::<KeyringError>()
+        || cause.is::<SignError>()
+        || cause.is::<Unfit>()
+        || cause.is::<NotTheSame>()
+        || cause.is::<Mismatch>()
         || cause.is::<SumsError>()
         || cause.is::<Missing>()
 }

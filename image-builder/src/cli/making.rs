@@ -10,7 +10,9 @@ use super::unlock::Unlocking;
 use crate::build::{Ingredients, Keys};
 use crate::config::Workspace;
 use crate::lock::{self, Lock};
-use crate::plan::NodePlan;
+use crate::plan::{BaseRef, NodePlan};
+use crate::progress::Silent;
+use crate::release::verify::{self, Terms};
 use crate::secrets::{self, Vault};
 use crate::source::Cache;
 
@@ -21,6 +23,13 @@ pub(super) struct Making {
     /// one the profile pins.
     #[arg(long, value_name = "FILE")]
     base: Option<PathBuf>,
+    /// A release image, packed, to add the node to; it must be signed with a key of
+    /// `[release]` in the cluster file, and have its SHA256SUMS beside it.
+    #[arg(long, value_name = "FILE", conflicts_with = "base")]
+    release: Option<PathBuf>,
+    /// The least version of that release.
+    #[arg(long, value_name = "VERSION")]
+    min_version: Option<String>,
     /// The first-boot agent for the node [default: firstboot-agent beside this
     /// program].
     #[arg(
@@ -48,18 +57,21 @@ pub(super) struct Made {
     /// Where a cluster without a file of secrets has its host keys.
     plain: PathBuf,
     base: Option<PathBuf>,
+    release: Option<BaseRef>,
     agent: PathBuf,
     epoch: Option<i64>,
 }
 
 impl Made {
-    /// Opens it for these nodes. Says the cluster's warnings on stderr.
+    /// Opens it for these nodes; `release` is the release image to add them to, if
+    /// not `--release` names one. Says the cluster's warnings on stderr.
     ///
     /// # Errors
-    /// When the lock, the secrets or the agent cannot be used.
+    /// When the lock, the secrets, the release or the agent cannot be used.
     pub(super) fn of(
         workspace: &Workspace,
         making: &Making,
+        release: Option<&Path>,
         nodes: &[&str],
     ) -> anyhow::Result<Self> {
         for warning in workspace.warnings() {
@@ -70,6 +82,10 @@ impl Made {
             vault: open_secrets(workspace, &making.unlocking, nodes)?,
             plain: plain_secrets(workspace),
             base: making.base.clone(),
+            release: release
+                .or(making.release.as_deref())
+                .map(|path| verified(path, workspace, making))
+                .transpose()?,
             agent: agent(making.agent.as_deref())?,
             epoch: epoch()?,
         })
@@ -88,12 +104,28 @@ impl Made {
                 None => Keys::Files(&self.plain),
             },
             base: self.base.as_deref(),
+            release: self.release.as_ref(),
             agent: &self.agent,
             lock: &self.lock,
             cache,
             epoch: self.epoch,
         }
     }
+}
+
+/// A release image by one of the cluster's publishers, as a base.
+fn verified(path: &Path, workspace: &Workspace, making: &Making) -> anyhow::Result<BaseRef> {
+    let terms = Terms {
+        keys: &workspace.release().keys,
+        least: making.min_version.as_deref(),
+    };
+    let what = || format!("verifying {}", path.display());
+    let (release, base) = verify::image(path, terms, &mut Silent).with_context(what)?;
+    eprintln!(
+        "{}, signed with the key {}",
+        release.comment.name, release.signer
+    );
+    Ok(base)
 }
 
 /// Where a cluster without a file of secrets has its host keys.
@@ -125,7 +157,7 @@ fn open_secrets(
 }
 
 /// The agent for the node: the one given, or the one beside this program.
-fn agent(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+pub(super) fn agent(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     if let Some(agent) = given {
         return Ok(agent.to_path_buf());
     }
@@ -141,7 +173,7 @@ fn agent(given: Option<&Path>) -> anyhow::Result<PathBuf> {
 }
 
 /// `SOURCE_DATE_EPOCH` (reproducible-builds.org specification).
-fn epoch() -> anyhow::Result<Option<i64>> {
+pub(super) fn epoch() -> anyhow::Result<Option<i64>> {
     match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) => {
             let seconds: u32 = text.trim().parse().with_context(|| {

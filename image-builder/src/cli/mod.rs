@@ -12,13 +12,19 @@ mod fetch;
 mod hand_out;
 mod init;
 mod inspect;
+mod keygen;
 mod kubeconfig;
 mod lock;
 mod making;
 mod network;
 mod node;
+mod rebuild;
+mod release;
 mod schema;
 mod secrets;
+mod shell;
+mod sign;
+mod signing;
 mod terminal;
 mod r#try;
 mod unlock;
@@ -85,7 +91,17 @@ enum Command {
     Build(build::Args),
     /// Write a node or an image to a disk, read back.
     Write(write::Args),
-    /// Tell whether a disk still holds what was written to it.
+    /// Make and sign a release: an image without a node, and what lets others check
+    /// it.
+    Release(release::Args),
+    /// Sign a release that was made without the key.
+    Sign(sign::Args),
+    /// Make a release again and compare, byte for byte.
+    Rebuild(rebuild::Args),
+    /// Make a key that signs releases.
+    Keygen(keygen::Args),
+    /// Tell whether a release is signed, whole and unchanged, or whether a disk still
+    /// holds what was written to it.
     Verify(verify::Args),
     /// Make, show and change the cluster's secrets: one encrypted file.
     Secrets(secrets::Args),
@@ -97,6 +113,10 @@ enum Command {
     Cache(cache::Args),
     /// Look into an image; nothing is mounted or written.
     Inspect(inspect::Args),
+    /// Print a shell's completions.
+    Completions(shell::Completions),
+    /// Write manual pages.
+    Man(shell::Man),
     /// Show the disks that can be written to, and why others are refused.
     Devices(devices::Args),
 }
@@ -115,12 +135,18 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Fetch(args) => fetch::run(global, args),
         Command::Build(args) => build::run(global, args),
         Command::Write(args) => write::run(global, args),
-        Command::Verify(args) => verify::run(args),
+        Command::Release(args) => release::run(global, args),
+        Command::Sign(args) => sign::run(args),
+        Command::Rebuild(args) => rebuild::run(global, args),
+        Command::Keygen(args) => keygen::run(args),
+        Command::Verify(args) => verify::run(global, args),
         Command::Secrets(args) => secrets::run(global, args),
         Command::Kubeconfig(args) => kubeconfig::run(global, args),
         Command::Try(args) => r#try::run(global, args),
         Command::Cache(args) => cache::run(global, args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Completions(args) => shell::completions(args),
+        Command::Man(args) => shell::man(args),
         Command::Devices(args) => devices::run(global, args),
     };
     match result {

@@ -92,7 +92,13 @@ impl Sealing {
 
 /// A new passphrase, asked for twice.
 pub(super) fn new_seal() -> anyhow::Result<Seal> {
-    Ok(Seal::Passphrase(new_passphrase()?))
+    let passphrase = new_passphrase(NEW_PASSPHRASE, "New passphrase of the secrets", || {
+        format!(
+            "name whom to encrypt the secrets for with --recipient, or put a passphrase into \
+             {NEW_PASSPHRASE}: there is no terminal to ask for one"
+        )
+    })?;
+    Ok(Seal::Passphrase(passphrase))
 }
 
 /// Asks at the terminal, without an echo.
@@ -105,19 +111,22 @@ impl Ask for Terminal {
 }
 
 /// From `/dev/tty`, wherever stdin comes from.
-fn ask(question: &str) -> io::Result<Secret> {
+pub(super) fn ask(question: &str) -> io::Result<Secret> {
     rpassword::prompt_password(question).map(Secret::new)
 }
 
-fn new_passphrase() -> anyhow::Result<Secret> {
-    if let Some(passphrase) = passphrase_of_environment(NEW_PASSPHRASE)? {
+/// From the environment, or asked for twice; `instead` says what to do where there
+/// is nobody to ask.
+pub(super) fn new_passphrase(
+    variable: &str,
+    question: &str,
+    instead: impl FnOnce() -> String,
+) -> anyhow::Result<Secret> {
+    if let Some(passphrase) = passphrase_of_environment(variable)? {
         return Ok(passphrase);
     }
-    let Ok(first) = ask("New passphrase of the secrets: ") else {
-        bail!(
-            "name whom to encrypt the secrets for with --recipient, or put a passphrase into \
-             {NEW_PASSPHRASE}: there is no terminal to ask for one"
-        );
+    let Ok(first) = ask(&format!("{question}: ")) else {
+        bail!(instead());
     };
     if first.expose().is_empty() {
         bail!("an empty passphrase protects nothing");
@@ -129,7 +138,7 @@ fn new_passphrase() -> anyhow::Result<Secret> {
     Ok(first)
 }
 
-fn passphrase_of_environment(name: &str) -> anyhow::Result<Option<Secret>> {
+pub(super) fn passphrase_of_environment(name: &str) -> anyhow::Result<Option<Secret>> {
     if let Some(value) = variable(name)? {
         return Ok(Some(value));
     }
@@ -169,7 +178,7 @@ fn identity_of_environment() -> anyhow::Result<Option<Identity>> {
 }
 
 /// A variable's value; `None` if it is unset or empty.
-fn variable(name: &str) -> anyhow::Result<Option<Secret>> {
+pub(super) fn variable(name: &str) -> anyhow::Result<Option<Secret>> {
     match std::env::var(name) {
         Ok(value) if value.is_empty() => Ok(None),
         Ok(value) => Ok(Some(Secret::new(value))),

@@ -7,17 +7,28 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use serde_json::json;
 
+use super::Global;
+use super::signing::trusted;
 use super::terminal::{Terminal, print_json};
 use crate::device::Bytes;
 use crate::flash::{Checked, Range, check};
 use crate::io::{ReadAt as _, Region};
 use crate::layout::Table;
+use crate::release::verify::{self, Terms};
 
 /// Arguments of `imgbuild verify`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The disk, or a copy of one.
-    disk: PathBuf,
+    /// A release's folder or one of its packed images; a disk, or a copy of one.
+    #[arg(value_name = "RELEASE|DISK")]
+    what: PathBuf,
+    /// A minisign public key whose releases count, or a file with one, beside those
+    /// of the cluster file.
+    #[arg(long = "key", value_name = "KEY")]
+    keys: Vec<String>,
+    /// The least version of a release.
+    #[arg(long, value_name = "VERSION")]
+    min_version: Option<String>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -37,10 +48,68 @@ pub(super) struct Differs {
     partition: Option<String>,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let name = args.disk.display();
+pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
+    let path = &args.what;
+    let packed = path
+        .extension()
+        .is_some_and(|end| end == "xz" || end == "zst");
+    match path.is_dir() || packed {
+        true => release(global, args),
+        false => disk(args),
+    }
+}
+
+fn release(global: &Global, args: &Args) -> anyhow::Result<()> {
+    let path = &args.what;
+    let verifying = || format!("verifying {}", path.display());
+    // A release is verified with a cluster file or without.
+    let of_cluster = match global.cluster.exists() {
+        true => global.workspace()?.release().keys.clone(),
+        false => Vec::new(),
+    };
+    let keys = trusted(&args.keys, &of_cluster)?;
+    let terms = Terms {
+        keys: &keys,
+        least: args.min_version.as_deref(),
+    };
+    let mut terminal = Terminal::new()?;
+    let verified = match path.is_dir() {
+        true => verify::folder(path, terms, &mut terminal),
+        false => verify::image(path, terms, &mut terminal).map(|(verified, _)| verified),
+    };
+    let verified = verified.with_context(verifying)?;
+    terminal.finish();
+    let names = verified
+        .files
+        .iter()
+        .map(|file| file.file_name().unwrap_or_default().display().to_string());
+    let names: Vec<String> = names.collect();
+    if args.json {
+        print_json(&json!({
+            "release": verified.comment.name,
+            "version": verified.comment.version,
+            "key": verified.signer.to_string(),
+            "files": names,
+        }))?;
+    }
+    eprintln!(
+        "{}: {}, signed with the key {}; {} right: {}",
+        path.display(),
+        verified.comment.name,
+        verified.signer,
+        match names.len() {
+            1 => "one file is".to_owned(),
+            count => format!("all {count} files are"),
+        },
+        names.join(", ")
+    );
+    Ok(())
+}
+
+fn disk(args: &Args) -> anyhow::Result<()> {
+    let name = args.what.display();
     let verifying = || format!("verifying {name}");
-    let disk = File::open(&args.disk).and_then(|file| Region::whole(Arc::new(file)));
+    let disk = File::open(&args.what).and_then(|file| Region::whole(Arc::new(file)));
     let disk = disk.with_context(verifying)?;
     let mut terminal = Terminal::new()?;
     let checked = check(&disk, &mut terminal).with_context(verifying)?;
@@ -49,7 +118,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let bytes = |ranges: &[Range]| ranges.iter().map(|range| range.len).sum::<u64>();
     if args.json {
         print_json(&json!({
-            "disk": args.disk,
+            "disk": args.what,
             "sha256": record.digest(),
             "bytes": bytes(&record.ranges),
             "ranges": record.ranges.len(),

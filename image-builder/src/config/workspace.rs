@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::cluster::{ClusterFile, NodeEntry};
 use super::nearest::nearest;
 use super::problem::{Problem, listed, quoted};
-use crate::plan::{Cluster, K3s, NodePlan, Profile, Source};
+use crate::plan::{Cluster, K3s, NodePlan, Profile, Release, Source};
 
 /// A cluster whose every file was read and found right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +50,7 @@ impl Workspace {
                 locale,
                 k3s,
                 source: _,
+                release: _,
                 nodes: _,
             } = self.cluster.clone();
             Some(NodePlan {
@@ -105,6 +106,11 @@ impl Workspace {
     /// How downloads reach this machine.
     pub fn source(&self) -> &Source {
         &self.cluster.source
+    }
+
+    /// Whose release images are used.
+    pub fn release(&self) -> &Release {
+        &self.cluster.release
     }
 
     /// The directory of the cluster file, which also holds its secrets.

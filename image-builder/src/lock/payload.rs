@@ -10,7 +10,7 @@ use super::resolve::k3s_files;
 use super::{Download, Lock, cached};
 use crate::io::Region;
 use crate::overlay::{Content, Payload, PayloadFile};
-use crate::plan::{Artifact, NodePlan};
+use crate::plan::{Artifact, K3s, Profile};
 use crate::progress::Progress;
 use crate::source::Cache;
 
@@ -42,13 +42,15 @@ pub enum Missing {
     },
 }
 
-/// Finds everything a node asks for. `base` is the sha256 of its unpacked base.
+/// Finds everything that a profile and its cluster's K3s ask for. `base` is the
+/// sha256 of the unpacked base.
 ///
 /// # Errors
 /// [`Missing`] in the chain, or the cache cannot be read.
 pub fn payload(
     lock: &Lock,
-    plan: &NodePlan,
+    k3s: Option<&K3s>,
+    profile: &Profile,
     base: &str,
     cache: &Cache,
     progress: &mut dyn Progress,
@@ -63,7 +65,7 @@ pub fn payload(
         });
         anyhow::Ok(())
     };
-    for (url, path, mode) in plan.k3s.iter().flat_map(k3s_files) {
+    for (url, path, mode) in k3s.into_iter().flat_map(k3s_files) {
         add(path, mode, &url, &locked(&lock.k3s, &url)?.sha256)?;
     }
     for Artifact {
@@ -71,14 +73,14 @@ pub fn payload(
         sha256,
         path,
         mode,
-    } in &plan.profile.artifacts
+    } in &profile.artifacts
     {
         if locked(&lock.artifact, url)?.sha256 != *sha256 {
             return Err(Missing::Lock(format!("{url} with sha256 {sha256}")).into());
         }
         add(path.clone(), *mode, url, sha256)?;
     }
-    let wanted = &plan.profile.packages;
+    let wanted = &profile.packages;
     if !wanted.is_empty() {
         let missing = || Missing::Lock(format!("what {} need on this base", wanted.join(", ")));
         let set = lock.packages(base, wanted).ok_or_else(missing)?;

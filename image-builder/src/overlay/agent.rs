@@ -14,11 +14,16 @@ use super::render::Request;
 use super::{BaseView, Overlay, Owner, Part, k3s, network, units};
 
 /// Adds program and unit.
-pub(super) fn add(overlay: &mut Overlay, request: &Request<'_>, base: &dyn BaseView) -> Result<()> {
-    ensure!(!request.agent.is_empty(), "the agent's program is empty");
-    overlay.file(Part::Root, paths::AGENT, 0o755, Arc::clone(request.agent));
+pub(super) fn add(
+    overlay: &mut Overlay,
+    agent: &Arc<[u8]>,
+    unit_text: &str,
+    base: &dyn BaseView,
+) -> Result<()> {
+    ensure!(!agent.is_empty(), "the agent's program is empty");
+    overlay.file(Part::Root, paths::AGENT, 0o755, Arc::clone(agent));
     let unit = format!("/etc/systemd/system/{}", paths::AGENT_UNIT);
-    overlay.file(Part::Root, &unit, 0o644, request.agent_unit);
+    overlay.file(Part::Root, &unit, 0o644, unit_text);
     overlay.dir(Part::Root, paths::STATE_DIR, 0o700, Owner::ROOT);
     units::enable(overlay, base, paths::AGENT_UNIT)
 }

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail, ensure};
 
 use crate::ids::NodeIds;
-use crate::plan::{NodePlan, NvmePower};
+use crate::plan::{NvmePower, Profile};
 
 use super::{BaseView, Overlay, Part, mounts};
 
@@ -57,7 +57,7 @@ const STOCK_ONLY: [&str; 5] = [
 /// Rewrites the line.
 pub(super) fn add(
     overlay: &mut Overlay,
-    plan: &NodePlan,
+    profile: &Profile,
     ids: &NodeIds,
     base: &dyn BaseView,
 ) -> Result<()> {
@@ -75,7 +75,7 @@ pub(super) fn add(
         }
     }
     // Of two values for one parameter the kernel takes the last.
-    let (consoles, others): (Vec<_>, Vec<_>) = wanted(plan, ids)?
+    let (consoles, others): (Vec<_>, Vec<_>) = wanted(profile, ids)?
         .into_iter()
         .partition(|word| console(word).is_some());
     for word in others {
@@ -93,8 +93,8 @@ pub(super) fn add(
     Ok(())
 }
 
-fn wanted(plan: &NodePlan, ids: &NodeIds) -> Result<Vec<String>> {
-    let firmware = &plan.profile.firmware;
+fn wanted(profile: &Profile, ids: &NodeIds) -> Result<Vec<String>> {
+    let firmware = &profile.firmware;
     // An SSD on USB appears after seconds; without `rootwait` the kernel panics first.
     let mut words = vec![root(ids), "rootwait".into()];
     // The initramfs has udev rules of its own, which an offline build cannot
@@ -114,7 +114,7 @@ fn wanted(plan: &NodePlan, ids: &NodeIds) -> Result<Vec<String>> {
     if firmware.nvme_power == NvmePower::Safe {
         words.extend(NVME_SAFE.map(String::from));
     }
-    if let Some(country) = &plan.profile.wifi_country {
+    if let Some(country) = &profile.wifi_country {
         words.push(format!("cfg80211.ieee80211_regdom={country}"));
     }
     for word in &firmware.kernel_words {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::plan::{NodePlan, PageSize};
+use crate::plan::{PageSize, Profile};
 
 use super::{BaseView, Overlay, Part, block};
 
@@ -14,15 +14,15 @@ const RADIO_OFF: [&str; 2] = ["disable-wifi-pi5", "disable-wifi"];
 
 /// Puts our settings at the end of `config.txt`. Where one is given twice the
 /// firmware takes the last, so the base's own lines need not be touched.
-pub(super) fn add(overlay: &mut Overlay, plan: &NodePlan, base: &dyn BaseView) -> Result<()> {
+pub(super) fn add(overlay: &mut Overlay, profile: &Profile, base: &dyn BaseView) -> Result<()> {
     let stock = base.text(Part::Boot, CONFIG)?.unwrap_or_default();
-    let lines = settings(plan, base)?;
+    let lines = settings(profile, base)?;
     overlay.file(Part::Boot, CONFIG, 0o644, block::append(&stock, &lines));
     Ok(())
 }
 
-fn settings(plan: &NodePlan, base: &dyn BaseView) -> Result<Vec<String>> {
-    let firmware = &plan.profile.firmware;
+fn settings(profile: &Profile, base: &dyn BaseView) -> Result<Vec<String>> {
+    let firmware = &profile.firmware;
     // A stock file ends in [all], an edited one may not; our lines are for any board.
     let mut lines = vec!["[all]".to_owned()];
     lines.extend(kernel(firmware.page_size, base)?);
@@ -34,7 +34,7 @@ fn settings(plan: &NodePlan, base: &dyn BaseView) -> Result<Vec<String>> {
     if let Some(generation) = firmware.pcie_gen {
         lines.push(format!("dtparam=pciex1_gen={generation}"));
     }
-    if plan.profile.wifi_country.is_none() {
+    if profile.wifi_country.is_none() {
         lines.extend(radio_off(base)?);
     }
     for line in &firmware.config_txt {

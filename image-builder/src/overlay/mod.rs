@@ -20,6 +20,7 @@ mod mounts;
 mod network;
 mod packages;
 mod payload;
+pub mod release;
 mod render;
 mod ssh;
 mod stock;
@@ -40,6 +41,7 @@ use std::fmt;
 pub use content::Content;
 pub use k3s::Entrance;
 pub use payload::{Payload, PayloadFile};
+pub use release::{Carried, ReleaseRequest, render_release};
 pub use render::{Rendered, Request, render};
 pub(crate) use text::hex;
 

@@ -6,7 +6,7 @@ use node_config::paths;
 use uuid::Uuid;
 
 use crate::ids::NodeIds;
-use crate::plan::NodePlan;
+use crate::plan::Profile;
 
 use super::{BaseView, Overlay, Part};
 
@@ -31,13 +31,13 @@ const TAGS: [&str; 5] = [
 /// data partition is mounted.
 pub(super) fn add(
     overlay: &mut Overlay,
-    plan: &NodePlan,
+    profile: &Profile,
     ids: &NodeIds,
     base: &dyn BaseView,
 ) -> Result<()> {
     let stock = base.text(Part::Root, FSTAB)?.unwrap_or_default();
     overlay.file(Part::Root, FSTAB, 0o644, fstab(&stock, ids));
-    if plan.profile.disk.data.is_some() {
+    if profile.disk.data.is_some() {
         let path = format!("/etc/systemd/system/{}", paths::DATA_UNIT);
         overlay.file(Part::Root, &path, 0o644, data_unit(ids));
     }

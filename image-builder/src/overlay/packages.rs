@@ -32,17 +32,23 @@ const TRANSPORT_FIRST: &str =
 
 /// Adds it. `node.toml` lists the packages: that is the agent's room.
 pub(super) fn add(overlay: &mut Overlay, request: &Request<'_>, base: &dyn BaseView) -> Result<()> {
-    for package in &request.payload.packages {
+    add_place(overlay, &request.payload.packages)?;
+    if has_initiator(&request.payload.packages, base)? {
+        add_initiator(overlay, request, base).context("setting up iSCSI")?;
+    }
+    Ok(())
+}
+
+/// Where the package files lie, after a look at what they are.
+pub(super) fn add_place(overlay: &mut Overlay, packages: &[Package]) -> Result<()> {
+    for package in packages {
         package.check()?;
         if let Some(why) = refusal(&package.name, &package.version) {
             bail!("{why}");
         }
     }
-    if !request.payload.packages.is_empty() {
+    if !packages.is_empty() {
         overlay.dir(Part::Root, paths::PACKAGES_DIR, 0o700, Owner::ROOT);
-    }
-    if has_initiator(&request.payload.packages, base)? {
-        add_initiator(overlay, request, base).context("setting up iSCSI")?;
     }
     Ok(())
 }

@@ -4,7 +4,8 @@
 use anyhow::Result;
 use node_config::Package;
 
-use super::render::Request;
+use crate::plan::K3s;
+
 use super::{BaseView, Content, Overlay, Owner, Part, extra};
 
 /// K3s is its own client under other names, as its installer sets it up.
@@ -31,17 +32,22 @@ pub struct PayloadFile {
     pub content: Content,
 }
 
-/// Adds the files.
-pub(super) fn add(overlay: &mut Overlay, request: &Request<'_>, base: &dyn BaseView) -> Result<()> {
+/// Adds the files, and K3s' other names if it is among them or in the base.
+pub(super) fn add(
+    overlay: &mut Overlay,
+    payload: &Payload,
+    k3s: Option<&K3s>,
+    base: &dyn BaseView,
+) -> Result<()> {
     for PayloadFile {
         path,
         mode,
         content,
-    } in &request.payload.files
+    } in &payload.files
     {
         extra::add_file(overlay, base, path, *mode, Owner::ROOT, content.clone())?;
     }
-    if request.plan.k3s.is_some() {
+    if k3s.is_some() {
         for name in K3S_LINKS {
             overlay.link(Part::Root, &format!("/usr/local/bin/{name}"), "k3s");
         }

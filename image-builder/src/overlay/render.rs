@@ -63,13 +63,15 @@ pub fn render(request: &Request<'_>, base: &dyn BaseView) -> Result<Rendered> {
     let people = users::add(overlay, plan, base).context("adding the users")?;
     ssh::add(overlay, request, base).context("setting up SSH")?;
     network::add(overlay, plan, ids, base).context("setting up the network")?;
-    mounts::add(overlay, plan, ids, base)?;
-    firmware::add(overlay, plan, base).context("editing config.txt")?;
-    cmdline::add(overlay, plan, ids, base).context("editing cmdline.txt")?;
+    mounts::add(overlay, &plan.profile, ids, base)?;
+    firmware::add(overlay, &plan.profile, base).context("editing config.txt")?;
+    cmdline::add(overlay, &plan.profile, ids, base).context("editing cmdline.txt")?;
     stock::switch_off(overlay, base).context("switching the stock first boot off")?;
-    agent::add(overlay, request, base).context("adding the first-boot agent")?;
+    agent::add(overlay, request.agent, request.agent_unit, base)
+        .context("adding the first-boot agent")?;
     packages::add(overlay, request, base).context("preparing for the packages")?;
-    payload::add(overlay, request, base).context("adding what is downloaded")?;
+    payload::add(overlay, request.payload, plan.k3s.as_ref(), base)
+        .context("adding what is downloaded")?;
     k3s::add(overlay, request, base).context("configuring K3s")?;
 
     // These documents carry the image id, and the id names them too: it is

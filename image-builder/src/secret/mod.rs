@@ -19,7 +19,13 @@ const HIDDEN: &str = "(secret)";
 const SHOWN: usize = 16;
 
 /// Variables of the environment that hold secrets.
-const VARIABLES: [&str; 3] = [PASSPHRASE, NEW_PASSPHRASE, IDENTITY];
+const VARIABLES: [&str; 5] = [
+    PASSPHRASE,
+    NEW_PASSPHRASE,
+    IDENTITY,
+    SIGNING_KEY,
+    SIGNING_PASSWORD,
+];
 
 /// The passphrase of the secrets file, or of the key that opens it; with `_FILE`
 /// behind it the path of a file that holds it.
@@ -30,6 +36,12 @@ pub const NEW_PASSPHRASE: &str = "IMGBUILD_SECRETS_NEW_PASSPHRASE";
 
 /// The key that opens the secrets file, or the path of a file that holds it.
 pub const IDENTITY: &str = "IMGBUILD_SECRETS_IDENTITY";
+
+/// The key that signs releases, or the path of a file that holds it.
+pub const SIGNING_KEY: &str = "IMGBUILD_SIGNING_KEY";
+
+/// Its password; with `_FILE` behind it the path of a file that holds it.
+pub const SIGNING_PASSWORD: &str = "IMGBUILD_SIGNING_PASSWORD";
 
 /// A text that is not shown, and is overwritten in memory when it goes.
 #[derive(Clone, PartialEq, Eq)]
@@ -92,6 +104,18 @@ pub(crate) fn keep_from(command: &mut Command) -> &mut Command {
 /// makes keys, tokens or passwords.
 pub fn source() -> impl CryptoRngCore {
     OsRng
+}
+
+/// A new pair of keys for signatures. The crate asks the system by itself, as it
+/// does for each signature.
+pub(crate) fn signing_pair(
+    password: Option<&Secret>,
+) -> Result<minisign::KeyPair, minisign::PError> {
+    use minisign::KeyPair;
+    match password {
+        Some(password) => KeyPair::generate_encrypted_keypair(Some(password.expose().to_owned())),
+        None => KeyPair::generate_unencrypted_keypair(),
+    }
 }
 
 #[cfg(test)]

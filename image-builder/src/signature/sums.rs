@@ -77,6 +77,11 @@ impl Sums {
         Ok(Self { digests })
     }
 
+    /// All of them, by name.
+    pub fn into_digests(self) -> BTreeMap<String, String> {
+        self.digests
+    }
+
     /// The sha256 of a file, in lower-case hex. A name is the whole path that is
     /// written there, but for a `./` in front.
     ///

@@ -183,6 +183,11 @@ fn check_pin(found: &str, pinned: Option<&str>) -> Result<(), BaseError> {
 }
 
 impl Base {
+    /// The base in words: its file's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Bytes of data in the two partitions, holes not counted.
     ///
     /// # Errors

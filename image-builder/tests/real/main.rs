@@ -15,6 +15,7 @@ mod lock;
 mod loops;
 mod nodes;
 mod packages;
+mod release;
 mod resolve;
 mod secrets;
 mod write;

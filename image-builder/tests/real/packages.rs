@@ -137,6 +137,7 @@ fn lab_with_packages() -> Option<(Lab, PathBuf)> {
     let image = lab.path("pi-1.img");
     let job = Job {
         node: Ingredients {
+            release: None,
             plan: &plan,
             keys: Keys::Files(&lab.path("secrets")),
             base: None,

@@ -33,6 +33,9 @@ pub(super) struct Args {
     /// NODE=DISK, as `pi-1=/dev/sda pi-2=/dev/sdb`.
     #[arg(required = true, value_name = "WHAT DISK")]
     what: Vec<String>,
+    /// Take IMAGE for a release image, and add this node to it.
+    #[arg(long, value_name = "NODE", conflicts_with = "all")]
+    node: Option<String>,
     /// Write several disks at once.
     #[arg(long)]
     all: bool,
@@ -121,9 +124,23 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
     several::write(tasks, options, args, terminal.interrupts())
 }
 
+impl Args {
+    /// The release image of `IMAGE DISK --node NODE`.
+    fn release(&self) -> Option<&Path> {
+        let image = self.node.as_ref().and(self.what.first());
+        image.map(Path::new)
+    }
+}
+
 /// What goes where.
 fn pairs(args: &Args) -> anyhow::Result<Vec<(String, String)>> {
     match (args.all, &args.what[..]) {
+        // What is written is the node; the image is its base.
+        (false, [_, disk]) if args.node.is_some() => Ok(args
+            .node
+            .iter()
+            .map(|node| (node.clone(), disk.clone()))
+            .collect()),
         (false, [what, disk]) => Ok(vec![(what.clone(), disk.clone())]),
         (false, _) => {
             bail!("write takes a node or an image, and a disk: `imgbuild write pi-1 /dev/sda`")
@@ -155,6 +172,7 @@ fn choose(
     ];
     keep_off.extend(is_image(what).then(|| PathBuf::from(what)));
     keep_off.extend(args.making.base().map(Path::to_owned));
+    keep_off.extend(args.release().map(Path::to_owned));
     keep_off.retain(|path| path.exists());
     let ask = Ask {
         internal_allowed: args.internal,
@@ -205,7 +223,7 @@ impl<'a> Source<'a> {
         let nodes: Vec<&str> = named.filter(|what| !is_image(what)).collect();
         let cluster = || {
             let workspace = global.workspace()?;
-            let made = Made::of(&workspace, &args.making, &nodes)?;
+            let made = Made::of(&workspace, &args.making, args.release(), &nodes)?;
             Ok::<_, anyhow::Error>(Cluster { workspace, made })
         };
         Ok(Self {

@@ -5,6 +5,7 @@ mod labels;
 mod locale;
 mod network;
 mod nodes;
+mod release;
 mod source;
 mod users;
 
@@ -35,6 +36,8 @@ pub struct ClusterFile {
     pub k3s: Option<plan::K3s>,
     /// How downloads reach this machine.
     pub source: plan::Source,
+    /// Whose release images are used.
+    pub release: plan::Release,
     /// The nodes, in the file's order.
     pub nodes: Vec<NodeEntry>,
 }
@@ -68,6 +71,10 @@ pub(crate) fn check(
         .source
         .get()
         .and_then(|source| source::check(source, check, files));
+    let release = file
+        .release
+        .get()
+        .and_then(|release| release::check(release, check));
     let users = users::check(&file.users, check, files);
     let nodes = nodes::check(&file.nodes, lan, check);
     let (mut k3s, nodes) = (k3s?, nodes?);
@@ -91,6 +98,7 @@ pub(crate) fn check(
         locale: locale?,
         k3s,
         source: source?,
+        release: release?,
         nodes,
     })
 }

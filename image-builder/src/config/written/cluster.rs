@@ -29,6 +29,9 @@ pub(crate) struct ClusterFile {
     /// How downloads reach this machine.
     #[serde(default = "Field::<Source>::of_default")]
     pub(crate) source: Field<Source>,
+    /// Release images, and whose are used.
+    #[serde(default = "Field::<Release>::of_default")]
+    pub(crate) release: Field<Release>,
     /// The accounts on every node; at least one.
     pub(crate) users: Field<Vec<Field<User>>>,
     /// The nodes; at least one with the role `server`.
@@ -194,6 +197,32 @@ impl Default for Source {
             ca_file: Field::default(),
             mirror: Field::of_default(),
             keyservers: Field::of(keyservers.map(|url| Field::of(url.to_owned())).into()),
+        }
+    }
+}
+
+/// Release images, and whose are used.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct Release {
+    /// The minisign public keys whose releases are used, as `imgbuild keygen`
+    /// prints them. To change a key, list both for a while. None by default: then no
+    /// release is.
+    #[schemars(example = one("RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"))]
+    pub(crate) keys: Texts,
+    /// Where releases of this configuration are published, for the files that name
+    /// each other.
+    #[serde(skip_serializing_if = "Field::is_absent")]
+    #[schemars(example = &"https://example.org/releases/")]
+    pub(crate) address: Field<String>,
+}
+
+impl Default for Release {
+    fn default() -> Self {
+        Self {
+            keys: Field::of_default(),
+            address: Field::default(),
         }
     }
 }

@@ -91,6 +91,23 @@ impl Cache {
         Ok(digest)
     }
 
+    /// Whether a file is known to have this sha256, without a look into it.
+    pub fn knows(&self, file: &Path, sha256: &str) -> bool {
+        let seen = File::open(file)
+            .ok()
+            .and_then(|opened| Seen::now(file, &opened).ok());
+        seen.and_then(|seen| self.known_digest(&seen)).as_deref() == Some(sha256)
+    }
+
+    /// Remembers the sha256 of a file that somebody has just computed.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or the cache not written.
+    pub fn remember(&self, file: &Path, sha256: &str) -> anyhow::Result<()> {
+        let opened = File::open(file).map_err(BaseError::Open)?;
+        self.remember_digest(&Seen::now(file, &opened)?, sha256)
+    }
+
     /// The sha256 of a file as it was seen, if somebody computed it before.
     pub(super) fn known_digest(&self, seen: &Seen) -> Option<String> {
         let text = fs::read_to_string(self.digest_file(seen)).ok()?;

@@ -109,6 +109,27 @@ pub fn unpack(
     options: Options<'_>,
     progress: &mut dyn Progress,
 ) -> Result<Unpacked, UnpackError> {
+    run(packed, Some(raw), options, progress)
+}
+
+/// Unpacks a compressed file for its digests alone.
+///
+/// # Errors
+/// As [`unpack`].
+pub fn hash(
+    packed: &File,
+    options: Options<'_>,
+    progress: &mut dyn Progress,
+) -> Result<Unpacked, UnpackError> {
+    run(packed, None, options, progress)
+}
+
+fn run(
+    packed: &File,
+    raw: Option<&File>,
+    options: Options<'_>,
+    progress: &mut dyn Progress,
+) -> Result<Unpacked, UnpackError> {
     let packed_len = packed.metadata().map_err(UnpackError::Read)?.len();
     let format = Format::of(packed).map_err(UnpackError::Read)?;
     let format = format.ok_or(UnpackError::Unknown)?;
@@ -128,6 +149,9 @@ pub fn unpack(
         });
         let hasher = start(scope, &tell, move || stages::hash(hashed));
         let writer = start(scope, &tell, move || {
+            let Some(raw) = raw else {
+                return Ok(stages::count(written));
+            };
             // When it fails, the others would go on for nobody.
             stages::write(raw, written).inspect_err(|_| stop.store(true, Ordering::Relaxed))
         });
