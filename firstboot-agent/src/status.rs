@@ -5,6 +5,7 @@ use node_config::report::{self, Outcome, StageReport, State};
 use node_config::{ConsoleLine, NodeConfig, Report, paths};
 
 use crate::journal::Entry;
+use crate::system::light::Sign;
 use crate::system::{Ear, System, SystemError, read_text, replace};
 
 /// The report as it stands, and who is told when it changes.
@@ -21,6 +22,7 @@ pub(crate) struct Status<'a> {
 struct Written {
     kept: String,
     boot: String,
+    page: String,
 }
 
 impl<'a> Status<'a> {
@@ -80,6 +82,10 @@ impl<'a> Status<'a> {
     pub(crate) fn publish(&mut self) -> Result<(), SystemError> {
         self.report.state = state(&self.report.stages);
         let text = self.report.render();
+        if self.written.page != text {
+            self.sys.say(Ear::Page, &text);
+            self.written.page.clone_from(&text);
+        }
         let kept = write_changed(self.sys, paths::REPORT, &text, &mut self.written.kept);
         if let Err(error) = self.publish_on_boot_partition(&text) {
             self.warn(&error);
@@ -91,11 +97,19 @@ impl<'a> Status<'a> {
     pub(crate) fn announce(&self, index: usize) {
         let stage = self.stage(index);
         self.say_of(index, stage.outcome, &stage.message);
+        self.sys.shine(match stage.outcome {
+            Outcome::Pending | Outcome::Running | Outcome::Done => Sign::Working,
+            Outcome::Retrying => Sign::Waiting,
+            Outcome::Failed => Sign::Stopped,
+        });
     }
 
-    /// Says how far a stage is. Not a part of the report: a file written for
-    /// every step would wear the boot partition.
+    /// Says how far a stage is, on the page too. Not a part of the report: a file
+    /// written for every step would wear the boot partition.
     pub(crate) fn progress(&self, index: usize, words: &str) {
+        let mut report = self.report.clone();
+        report.stages[index].message = words.into();
+        self.sys.say(Ear::Page, &report.render());
         self.say_of(index, Outcome::Running, words);
     }
 
@@ -104,6 +118,7 @@ impl<'a> Status<'a> {
         self.say(&ConsoleLine::AllDone {
             node: self.report.node.clone(),
         });
+        self.sys.shine(Sign::Before);
     }
 
     /// Mentions trouble that stops nothing.
@@ -254,8 +269,8 @@ mod tests {
     #[test]
     fn a_failing_boot_partition_fails_nothing() {
         let fake = machine();
-        // The consoles; then write and rename twice, the mounts between them.
-        let result = fake.power_on(Some(Fault::Fail(4)), |fake| published(fake).is_ok());
+        // The consoles, the page; then write and rename twice, the mounts between them.
+        let result = fake.power_on(Some(Fault::Fail(5)), |fake| published(fake).is_ok());
         assert_eq!(result, Some(true));
         assert!(!fake.files().contains_key(paths::BOOT_REPORT));
         let heard = fake.heard.borrow();
