@@ -14,3 +14,4 @@ mod signature;
 mod source;
 mod unpack;
 mod used;
+mod watch;

@@ -16,4 +16,5 @@ mod nodes;
 mod packages;
 mod resolve;
 mod secrets;
+mod supervisor;
 mod write;
