@@ -1,6 +1,8 @@
 //! Where we are, for people and programs: `report.json`, its copy on the boot
 //! partition, the consoles, systemd. Written here, and never read back.
 
+use std::cell::Cell;
+
 use node_config::report::{self, Outcome, StageReport, State};
 use node_config::{ConsoleLine, NodeConfig, Report, paths};
 
@@ -14,6 +16,7 @@ pub(crate) struct Status<'a> {
     report: Report,
     consoles: Vec<String>,
     written: Written,
+    sign: Cell<Option<Sign>>,
 }
 
 /// What each copy holds, so that an equal one is not written again: the boot
@@ -61,6 +64,7 @@ impl<'a> Status<'a> {
                 .map(String::from)
                 .collect(),
             written: Written::default(),
+            sign: Cell::default(),
         }
     }
 
@@ -97,7 +101,7 @@ impl<'a> Status<'a> {
     pub(crate) fn announce(&self, index: usize) {
         let stage = self.stage(index);
         self.say_of(index, stage.outcome, &stage.message);
-        self.sys.shine(match stage.outcome {
+        self.shine(match stage.outcome {
             Outcome::Pending | Outcome::Running | Outcome::Done => Sign::Working,
             Outcome::Retrying => Sign::Waiting,
             Outcome::Failed => Sign::Stopped,
@@ -118,13 +122,20 @@ impl<'a> Status<'a> {
         self.say(&ConsoleLine::AllDone {
             node: self.report.node.clone(),
         });
-        self.sys.shine(Sign::Before);
+        self.shine(Sign::Before);
     }
 
     /// Mentions trouble that stops nothing.
     pub(crate) fn warn(&self, error: &SystemError) {
         self.sys
             .say(Ear::Log, &format!("going on without: {error}"));
+    }
+
+    /// A pattern that is shown again would begin anew.
+    fn shine(&self, sign: Sign) {
+        if self.sign.replace(Some(sign)) != Some(sign) {
+            self.sys.shine(sign);
+        }
     }
 
     fn say_of(&self, index: usize, outcome: Outcome, message: &str) {

@@ -43,6 +43,8 @@ pub(super) fn ask(node: &NodeConfig, sys: &dyn System) -> Result<Own, SystemErro
         "--kubeconfig",
         kubeconfig,
         "--request-timeout=5s",
+        // It has no home to keep what it learnt of the API in.
+        "--cache-dir=/run/imgbuild/kubectl",
         "get",
         "node",
         &node.node.name,
