@@ -24,6 +24,9 @@ pub(super) struct Args {
     /// Seconds until nodes that are not done count as failed.
     #[arg(long, default_value_t = 1800, value_name = "SECONDS")]
     timeout: u64,
+    /// Look for a node's page elsewhere than at its address: behind a forwarded port.
+    #[arg(long = "page", value_name = "NODE=ADDRESS:PORT", value_parser = page)]
+    pages: Vec<(String, SocketAddrV4)>,
     /// Print every change as one line of JSON: the node with its whole report.
     #[arg(long)]
     json: bool,
@@ -41,7 +44,7 @@ pub(super) struct NotDone {
 const TICK: Duration = Duration::from_millis(200);
 
 pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
-    let targets = targets(&global.workspace()?, &args.nodes)?;
+    let targets = targets(&global.workspace()?, args)?;
     let interrupts = Interrupts::listen()?;
     let deadline = Instant::now() + Duration::from_secs(args.timeout);
     let mut board = Board::new(&targets);
@@ -65,17 +68,30 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
     }
 }
 
-fn targets(workspace: &Workspace, names: &[String]) -> anyhow::Result<Vec<Target>> {
+fn page(text: &str) -> Result<(String, SocketAddrV4), String> {
+    let (node, at) = text.split_once('=').ok_or("write NODE=ADDRESS:PORT")?;
+    let at = at
+        .parse()
+        .map_err(|_| "write NODE=ADDRESS:PORT, such as pi-1=127.0.0.1:8470")?;
+    Ok((node.to_owned(), at))
+}
+
+fn targets(workspace: &Workspace, args: &Args) -> anyhow::Result<Vec<Target>> {
     let all = || workspace.node_names().map(str::to_owned).collect();
-    let names: Vec<String> = match names {
+    let names: Vec<String> = match &args.nodes[..] {
         [] => all(),
         names => names.to_vec(),
     };
+    for (name, _) in &args.pages {
+        workspace.plan(name)?;
+    }
     let target = |name: String| {
         let address = workspace.plan(&name)?.node.address.addr();
+        let elsewhere = args.pages.iter().find(|(node, _)| *node == name);
+        let page = elsewhere.map(|(_, page)| *page);
         anyhow::Ok(Target {
             name,
-            page: SocketAddrV4::new(address, paths::PAGE_PORT),
+            page: page.unwrap_or(SocketAddrV4::new(address, paths::PAGE_PORT)),
         })
     };
     names.into_iter().map(target).collect()

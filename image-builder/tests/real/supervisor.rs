@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use imgbuild::cmd::Cmd;
 use imgbuild::io::Region;
 use imgbuild::pki::TLS_DIR;
 use imgbuild::source::find_partitions;
@@ -62,7 +63,7 @@ impl Supervisor {
 
 /// As K3s does it: a certificate for the server's address, with the chain above it.
 fn config(bundle: &str, key: &str, address: Ipv4Addr) -> ServerConfig {
-    let key = KeyPair::from_pem(key).expect("the CA's key");
+    let key = KeyPair::from_pem(&pkcs8(key)).expect("the CA's key");
     let first = bundle.split_inclusive("-----END CERTIFICATE-----\n").next();
     let issuer = Issuer::from_ca_cert_pem(first.expect("a certificate"), key).expect("the CA");
     let key = KeyPair::generate().expect("key");
@@ -80,6 +81,16 @@ fn config(bundle: &str, key: &str, address: Ipv4Addr) -> ServerConfig {
         .with_no_client_auth()
         .with_single_cert(chain, key.into())
         .expect("configuration")
+}
+
+/// The key in the form that rcgen reads; K3s reads the one with the curve's name.
+fn pkcs8(sec1: &str) -> String {
+    let mut file = tempfile::NamedTempFile::new().expect("file");
+    file.write_all(sec1.as_bytes()).expect("key");
+    let openssl = Cmd::new("openssl", "run ci/setup");
+    let openssl = openssl.arg("pkcs8").arg("-topk8").arg("-nocrypt");
+    let output = openssl.arg("-in").arg(file.path()).run(&[0]);
+    String::from_utf8(output.expect("openssl").stdout).expect("PEM")
 }
 
 fn serve(
