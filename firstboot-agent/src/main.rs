@@ -1,5 +1,6 @@
 //! Runs on a new node's first boot: looks whether what the image baked in is
-//! really so, waits for what takes time, and reports.
+//! really so, waits for what takes time, and reports. It stays for some minutes after
+//! the last stage, for those who look at its page.
 //!
 //! | exit code | meaning |
 //! | --- | --- |
@@ -9,9 +10,11 @@
 //! | 78 | `node.toml` is missing or not a node's configuration; nothing was done |
 
 mod journal;
+mod page;
 mod run;
 mod stages;
 mod status;
+mod supervisor;
 mod system;
 #[cfg(test)]
 mod tests;
@@ -19,14 +22,16 @@ mod tests;
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use node_config::config::ConfigError;
 use node_config::{NodeConfig, paths};
 
 use crate::run::End;
 use crate::system::host::Host;
-use crate::system::{System, SystemError};
+use crate::system::{Ear, System, SystemError};
 
 /// Codes of sysexits.h where it has one, as systemd names them.
 mod exit {
@@ -46,15 +51,30 @@ fn main() -> ExitCode {
     }
 }
 
-fn first_boot(sys: &dyn System) -> ExitCode {
+/// A page nobody closes: a node whose cable is missing for a month need not show it
+/// for a month. After a start of the node it is there again.
+const PAGE_TIME: Duration = Duration::from_secs(24 * 3600);
+
+/// Whoever waits for the end looks every few seconds, and is to see it.
+const PAGE_AFTER: Duration = Duration::from_secs(300);
+
+fn first_boot(sys: &Host) -> ExitCode {
     let node = match read_config(sys) {
         Ok(node) => node,
         Err(error) => return complain(&error.to_string(), exit::CONFIG),
     };
-    match run::run(&node, stages::ALL, sys) {
-        End::Done | End::WasDone => ExitCode::SUCCESS,
-        End::Failed => ExitCode::from(exit::GAVE_UP),
+    let at = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, paths::PAGE_PORT);
+    if let Err(error) = sys.page().open(at, PAGE_TIME) {
+        let words = format!("going on without a page on the network: {at}: {error}");
+        sys.say(Ear::Log, &words);
     }
+    let code = match run::run(&node, stages::ALL, sys) {
+        End::WasDone => return ExitCode::SUCCESS,
+        End::Done => ExitCode::SUCCESS,
+        End::Failed => ExitCode::from(exit::GAVE_UP),
+    };
+    sys.sleep(PAGE_AFTER);
+    code
 }
 
 /// Why there is nothing to go by.

@@ -1,10 +1,13 @@
 //! Where we are, for people and programs: `report.json`, its copy on the boot
 //! partition, the consoles, systemd. Written here, and never read back.
 
+use std::cell::Cell;
+
 use node_config::report::{self, Outcome, StageReport, State};
 use node_config::{ConsoleLine, NodeConfig, Report, paths};
 
 use crate::journal::Entry;
+use crate::system::light::Sign;
 use crate::system::{Ear, System, SystemError, read_text, replace};
 
 /// The report as it stands, and who is told when it changes.
@@ -13,6 +16,7 @@ pub(crate) struct Status<'a> {
     report: Report,
     consoles: Vec<String>,
     written: Written,
+    sign: Cell<Option<Sign>>,
 }
 
 /// What each copy holds, so that an equal one is not written again: the boot
@@ -21,6 +25,7 @@ pub(crate) struct Status<'a> {
 struct Written {
     kept: String,
     boot: String,
+    page: String,
 }
 
 impl<'a> Status<'a> {
@@ -59,6 +64,7 @@ impl<'a> Status<'a> {
                 .map(String::from)
                 .collect(),
             written: Written::default(),
+            sign: Cell::default(),
         }
     }
 
@@ -80,6 +86,10 @@ impl<'a> Status<'a> {
     pub(crate) fn publish(&mut self) -> Result<(), SystemError> {
         self.report.state = state(&self.report.stages);
         let text = self.report.render();
+        if self.written.page != text {
+            self.sys.say(Ear::Page, &text);
+            self.written.page.clone_from(&text);
+        }
         let kept = write_changed(self.sys, paths::REPORT, &text, &mut self.written.kept);
         if let Err(error) = self.publish_on_boot_partition(&text) {
             self.warn(&error);
@@ -91,11 +101,19 @@ impl<'a> Status<'a> {
     pub(crate) fn announce(&self, index: usize) {
         let stage = self.stage(index);
         self.say_of(index, stage.outcome, &stage.message);
+        self.shine(match stage.outcome {
+            Outcome::Pending | Outcome::Running | Outcome::Done => Sign::Working,
+            Outcome::Retrying => Sign::Waiting,
+            Outcome::Failed => Sign::Stopped,
+        });
     }
 
-    /// Says how far a stage is. Not a part of the report: a file written for
-    /// every step would wear the boot partition.
+    /// Says how far a stage is, on the page too. Not a part of the report: a file
+    /// written for every step would wear the boot partition.
     pub(crate) fn progress(&self, index: usize, words: &str) {
+        let mut report = self.report.clone();
+        report.stages[index].message = words.into();
+        self.sys.say(Ear::Page, &report.render());
         self.say_of(index, Outcome::Running, words);
     }
 
@@ -104,12 +122,20 @@ impl<'a> Status<'a> {
         self.say(&ConsoleLine::AllDone {
             node: self.report.node.clone(),
         });
+        self.shine(Sign::Before);
     }
 
     /// Mentions trouble that stops nothing.
     pub(crate) fn warn(&self, error: &SystemError) {
         self.sys
             .say(Ear::Log, &format!("going on without: {error}"));
+    }
+
+    /// A pattern that is shown again would begin anew.
+    fn shine(&self, sign: Sign) {
+        if self.sign.replace(Some(sign)) != Some(sign) {
+            self.sys.shine(sign);
+        }
     }
 
     fn say_of(&self, index: usize, outcome: Outcome, message: &str) {
@@ -254,8 +280,8 @@ mod tests {
     #[test]
     fn a_failing_boot_partition_fails_nothing() {
         let fake = machine();
-        // The consoles; then write and rename twice, the mounts between them.
-        let result = fake.power_on(Some(Fault::Fail(4)), |fake| published(fake).is_ok());
+        // The consoles, the page; then write and rename twice, the mounts between them.
+        let result = fake.power_on(Some(Fault::Fail(5)), |fake| published(fake).is_ok());
         assert_eq!(result, Some(true));
         assert!(!fake.files().contains_key(paths::BOOT_REPORT));
         let heard = fake.heard.borrow();

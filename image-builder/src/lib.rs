@@ -33,4 +33,5 @@ pub mod signature;
 pub mod sink;
 pub mod source;
 pub mod view;
+pub mod watch;
 pub mod write;

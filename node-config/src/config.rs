@@ -63,6 +63,20 @@ pub struct K3s {
     pub servers: Vec<Ipv4Addr>,
     /// What every token says of the cluster's CA: 64 hex digits.
     pub ca_hash: String,
+    /// What must be there, unharmed, before it starts: program, container images,
+    /// unit, configuration. Nothing that is secret.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<BakedFile>,
+}
+
+/// A file of the image, by what it holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BakedFile {
+    /// Absolute path.
+    pub path: String,
+    /// 64 lower-case hex digits.
+    pub sha256: String,
 }
 
 /// The cluster's name, for people, and id, for everything derived from it.
@@ -252,6 +266,21 @@ size = "rest"
 "#;
     const EPOCH: &str = "version = 1\nepoch = 1790000000";
 
+    /// What version 1 may have since images carry K3s, and since the agent checks
+    /// it before its start.
+    const K3S: &str = r#"
+[k3s]
+unit = "k3s.service"
+founds = true
+servers = ["192.168.4.12"]
+ca_hash = "0b84e1bd63dbb6c1bcdc3d1bd6b7ef3a0ce5fb6b4e2fd5e8a4f4fe2ab1c3d5e7"
+"#;
+    const K3S_FILES: &str = r#"
+[[k3s.files]]
+path = "/usr/local/bin/k3s"
+sha256 = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
+"#;
+
     #[test]
     fn version_1_is_read() {
         let config = NodeConfig::parse(V1).expect("version 1");
@@ -284,6 +313,14 @@ size = "rest"
     }
 
     #[test]
+    fn k3s_is_read_with_its_files_and_without() {
+        let without = NodeConfig::parse(&format!("{V1}{K3S}")).expect("without");
+        assert!(without.k3s.expect("K3s").files.is_empty());
+        let with = NodeConfig::parse(&format!("{V1}{K3S}{K3S_FILES}")).expect("with");
+        assert_eq!(with.k3s.expect("K3s").files[0].path, "/usr/local/bin/k3s");
+    }
+
+    #[test]
     fn a_package_file_elsewhere_is_refused() {
         let text = format!("{V1}{PACKAGES}").replace("nfs-common_1", "../nfs-common_1");
         let error = NodeConfig::parse(&text).expect_err("elsewhere");
@@ -292,13 +329,13 @@ size = "rest"
 
     #[test]
     fn rendering_round_trips() {
-        let new = format!("{V1}{DISK}{PACKAGES}").replace("version = 1", EPOCH);
+        let new = format!("{V1}{DISK}{PACKAGES}{K3S}{K3S_FILES}").replace("version = 1", EPOCH);
         for text in [V1, &format!("{V1}{PACKAGES}"), &new] {
             let config = NodeConfig::parse(text).expect("version 1");
             let rendered = config.render();
             assert_eq!(NodeConfig::parse(&rendered).expect("own text"), config);
             // An older agent knows none of these, and is told of none.
-            for word in ["packages", "disk]", "epoch"] {
+            for word in ["packages", "disk]", "epoch", "k3s"] {
                 assert_eq!(rendered.contains(word), text.contains(word), "{rendered}");
             }
         }

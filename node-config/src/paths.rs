@@ -55,6 +55,12 @@ pub const BOOT_RELEASE_TXT: &str = "/boot/firmware/RELEASE.txt";
 /// What this image is, for programs: on the FAT partition.
 pub const BOOT_MANIFEST: &str = "/boot/firmware/imgbuild.json";
 
+/// The port of the page that shows [`REPORT`] to the network during the first boot.
+pub const PAGE_PORT: u16 = 8470;
+
+/// Where programs find the report on that page.
+pub const PAGE_REPORT: &str = "/report.json";
+
 /// The path inside the boot file system of a path on the running node, `/` for
 /// [`BOOT_DIR`] itself; none for a path of another file system. Of a path as it
 /// is written: links and `..` in it are not followed.

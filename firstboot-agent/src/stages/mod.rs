@@ -5,9 +5,11 @@ mod clock;
 mod disk;
 mod finish;
 mod identity;
+mod join;
 mod k3s;
 mod network;
 mod packages;
+mod preflight;
 mod waited;
 
 use node_config::NodeConfig;
@@ -21,7 +23,9 @@ pub(crate) const ALL: &[&dyn Stage] = &[
     &network::Network,
     &clock::Clock,
     &packages::Packages,
+    &preflight::Preflight,
     &k3s::K3s,
+    &join::Join,
     &finish::Finish,
 ];
 

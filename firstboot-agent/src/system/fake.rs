@@ -15,6 +15,8 @@ use tempfile::TempDir;
 
 use super::drive::{Drive, SECTOR};
 use super::host::Host;
+use super::https::{self, Get, NoAnswer};
+use super::light::Sign;
 use super::{Command, Ear, Hear, System, SystemError};
 
 /// What a program does to the machine, and what it answers: stdout or stderr.
@@ -22,6 +24,9 @@ pub(crate) type Script = Box<dyn Fn(&Fake, &[String], Extent) -> Result<String, 
 
 /// What a server answers a question, if it does.
 pub(crate) type Answer = Box<dyn Fn(&[u8]) -> Option<Vec<u8>>>;
+
+/// What all servers together answer over HTTPS.
+pub(crate) type Site = Box<dyn Fn(&Fake, &Get<'_>) -> Result<https::Answer, NoAnswer>>;
 
 /// The disk's name in the kernel.
 pub(crate) const DISK: &str = "nvme0n1";
@@ -72,10 +77,15 @@ pub(crate) struct Fake {
     // What the kernel shows: no files, and gone with the power.
     shown: RefCell<BTreeMap<String, String>>,
     answers: RefCell<BTreeMap<SocketAddrV4, Answer>>,
+    site: RefCell<Option<Site>>,
+    /// How long the disk takes over an addition to a file.
+    pub(crate) append_takes: Cell<Duration>,
     /// What the clock was set to, less the time since power-on.
     epoch: Cell<u64>,
     /// Who was nudged.
     pub(crate) nudged: RefCell<Vec<Ipv4Addr>>,
+    /// What the light showed, in order.
+    pub(crate) shone: RefCell<Vec<Sign>>,
     /// Every pause that was asked for.
     pub(crate) pauses: RefCell<Vec<Duration>>,
     /// Everything said, with whom it was said to.
@@ -108,8 +118,11 @@ impl Fake {
             drive: RefCell::default(),
             shown: RefCell::default(),
             answers: RefCell::default(),
+            site: RefCell::default(),
+            append_takes: Cell::default(),
             epoch: Cell::new(EPOCH),
             nudged: RefCell::default(),
+            shone: RefCell::default(),
             pauses: RefCell::default(),
             heard: RefCell::default(),
         }
@@ -131,6 +144,14 @@ impl Fake {
         answer: impl Fn(&[u8]) -> Option<Vec<u8>> + 'static,
     ) {
         self.answers.borrow_mut().insert(server, Box::new(answer));
+    }
+
+    /// Puts servers there that speak HTTPS.
+    pub(crate) fn serve_https(
+        &self,
+        site: impl Fn(&Fake, &Get<'_>) -> Result<https::Answer, NoAnswer> + 'static,
+    ) {
+        *self.site.borrow_mut() = Some(Box::new(site));
     }
 
     /// The kernel shows a text at a path, which is no file.
@@ -353,6 +374,10 @@ impl System for Fake {
         self.file_call(path, || (), read)
     }
 
+    fn digest(&self, path: &str) -> Result<Option<String>, SystemError> {
+        self.file_call(path, || (), || self.host.digest(path))
+    }
+
     fn mode(&self, path: &str) -> Result<Option<u32>, SystemError> {
         self.file_call(path, || (), || self.host.mode(path))
     }
@@ -383,6 +408,7 @@ impl System for Fake {
             self.now_synced(path);
         };
         self.file_call(path, half, || {
+            self.clock.set(self.clock.get() + self.append_takes.get());
             self.host.append(path, mode, content)?;
             self.now_synced(path);
             Ok(())
@@ -481,6 +507,23 @@ impl System for Fake {
             }
             answer
         })
+    }
+
+    fn get(&self, request: &Get<'_>) -> Result<https::Answer, NoAnswer> {
+        let site = self.site.borrow();
+        let ask = || match &*site {
+            Some(site) => Ok(site(self, request)),
+            None => Ok(Err(NoAnswer::Silent)),
+        };
+        let cut_short = || SystemError::NotInstalled {
+            command: Command::new("nothing", &[]),
+        };
+        let answer = self.call(|| (), ask, cut_short);
+        answer.unwrap_or_else(|_| Err(NoAnswer::Broken("injected".into())))
+    }
+
+    fn shine(&self, sign: Sign) {
+        self.sure_call(|| self.shone.borrow_mut().push(sign));
     }
 
     fn say(&self, to: Ear<'_>, text: &str) {

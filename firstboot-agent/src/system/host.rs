@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
@@ -13,13 +13,21 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::fcntl::OFlag;
+use ring::digest;
 
+use super::https::{self, Answer, Get, NoAnswer};
+use super::light::{Light, Sign};
 use super::{Command, Ear, Hear, System, SystemError, program};
+use crate::page::Page;
+use crate::supervisor::authority::hex;
 
 /// How long a row waits for room in a console's buffer, and between two looks.
 /// Long enough for the boot's own burst of messages at 115200 baud.
 const CONSOLE_PATIENCE: Duration = Duration::from_secs(2);
 const CONSOLE_PAUSE: Duration = Duration::from_millis(20);
+
+/// Bytes of a file that are held at a time.
+const PART: usize = 256 << 10;
 
 /// As much of an answer as is read; more is thrown away.
 const LONGEST_ANSWER: usize = 1500;
@@ -29,6 +37,8 @@ const LONGEST_ANSWER: usize = 1500;
 pub(crate) struct Host {
     root: PathBuf,
     start: Instant,
+    page: Page,
+    light: Light,
 }
 
 impl Host {
@@ -37,7 +47,14 @@ impl Host {
         Self {
             root: root.into(),
             start: Instant::now(),
+            page: Page::default(),
+            light: Light::default(),
         }
+    }
+
+    /// What it shows to the network, once somebody opens that.
+    pub(crate) fn page(&self) -> &Page {
+        &self.page
     }
 
     /// Where a path of the running system lies.
@@ -49,6 +66,23 @@ impl Host {
 impl System for Host {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, SystemError> {
         found(fs::read(self.at(path))).map_err(file("reading", path))
+    }
+
+    fn digest(&self, path: &str) -> Result<Option<String>, SystemError> {
+        let digest = || {
+            let Some(mut file) = found(File::open(self.at(path)))? else {
+                return Ok(None);
+            };
+            let mut sum = digest::Context::new(&digest::SHA256);
+            let mut part = vec![0; PART];
+            loop {
+                match file.read(&mut part)? {
+                    0 => break Ok(Some(hex(sum.finish().as_ref()))),
+                    len => sum.update(&part[..len]),
+                }
+            }
+        };
+        digest().map_err(file("reading", path))
     }
 
     fn mode(&self, path: &str) -> Result<Option<u32>, SystemError> {
@@ -162,12 +196,24 @@ impl System for Host {
         ask().ok()
     }
 
+    fn get(&self, request: &Get<'_>) -> Result<Answer, NoAnswer> {
+        https::get(request)
+    }
+
+    fn shine(&self, sign: Sign) {
+        let _: io::Result<()> = self.light.show(&self.root, sign);
+    }
+
     fn say(&self, to: Ear<'_>, text: &str) {
         // Whoever cannot listen is not waited for.
         let _ = match to {
             Ear::Log => writeln!(io::stderr(), "{text}"),
             Ear::Console(name) => self.write_console(name, text),
             Ear::ServiceManager => notify(text),
+            Ear::Page => {
+                self.page.show(text);
+                Ok(())
+            }
         };
     }
 
@@ -262,6 +308,17 @@ mod tests {
         assert_eq!(host.read("/key").expect("reads"), Some(b"secret".to_vec()));
         assert_eq!(host.mode("/key").expect("looks"), Some(0o600));
         assert_eq!(host.read("/key.new").expect("reads"), None);
+    }
+
+    #[test]
+    fn a_file_of_several_parts_has_one_digest() {
+        let root = tempfile::tempdir().expect("directory");
+        let host = Host::new(root.path());
+        let content = [b"parts".repeat(PART), b"end".to_vec()].concat();
+        host.write("/large", 0o644, &content).expect("writes");
+        let expected = crate::supervisor::authority::sha256(&content);
+        assert_eq!(host.digest("/large").expect("reads"), Some(expected));
+        assert_eq!(host.digest("/none").expect("looks"), None);
     }
 
     #[test]

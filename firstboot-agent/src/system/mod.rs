@@ -9,6 +9,8 @@ pub(crate) mod drive;
 #[cfg(test)]
 pub(crate) mod fake;
 pub(crate) mod host;
+pub(crate) mod https;
+pub(crate) mod light;
 mod program;
 
 use std::fmt;
@@ -16,10 +18,16 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
+use self::https::{Answer, Get, NoAnswer};
+use self::light::Sign;
+
 /// The machine, as far as the agent touches it.
 pub(crate) trait System {
     /// The file's content; `None` where there is no file.
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, SystemError>;
+    /// The sha256 of the file's content, in lower-case hex; `None` where there is no
+    /// file. The file may be larger than memory.
+    fn digest(&self, path: &str) -> Result<Option<String>, SystemError>;
     /// The file's permission bits; `None` where there is no file.
     fn mode(&self, path: &str) -> Result<Option<u32>, SystemError>;
     /// Changes the file's permission bits.
@@ -54,6 +62,10 @@ pub(crate) trait System {
     /// Sends a server a datagram and gives the first that comes back; none within
     /// the time. Where it cannot even be sent, nobody answers.
     fn ask(&self, server: SocketAddrV4, question: &[u8], patience: Duration) -> Option<Vec<u8>>;
+    /// Asks a server over HTTPS, for seconds at most.
+    fn get(&self, request: &Get<'_>) -> Result<Answer, NoAnswer>;
+    /// Shows it with the board's light, where there is one. Neither fails nor waits.
+    fn shine(&self, sign: Sign);
     /// Tells somebody. Nothing depends on it, so it neither fails nor waits.
     fn say(&self, to: Ear<'_>, text: &str);
     /// Seconds since 1970, for people. A Pi without a battery starts wrong.
@@ -76,6 +88,8 @@ pub(crate) enum Ear<'a> {
     Console(&'a str),
     /// systemd, which shows it in `systemctl status`.
     ServiceManager,
+    /// The page on the network, which shows the report it is told.
+    Page,
 }
 
 /// A program to run, with the longest time it may take.

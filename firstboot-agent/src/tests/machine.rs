@@ -8,7 +8,7 @@ use base64ct::{Base64, Encoding};
 use node_config::disk::Extent;
 use node_config::{NodeConfig, paths};
 
-use super::{disk, dpkg};
+use super::{cluster, disk, dpkg};
 use crate::system::System;
 use crate::system::fake::{Extent as Done, Fake};
 
@@ -264,7 +264,8 @@ fn date(fake: &Fake, args: &[String], extent: Done) -> Result<String, String> {
     Ok(String::new())
 }
 
-fn systemctl(fake: &Fake, args: &[String], extent: Done) -> Result<String, String> {
+/// systemd, as far as it is asked.
+pub(crate) fn systemctl(fake: &Fake, args: &[String], extent: Done) -> Result<String, String> {
     if let [what, unit] = args
         && unit == paths::DATA_UNIT
     {
@@ -309,4 +310,5 @@ pub(crate) fn restart(fake: &Fake) {
     }
     disk::start(fake);
     dpkg::restart(fake);
+    cluster::restart(fake);
 }

@@ -1,21 +1,24 @@
 //! The whole list on [`Fake`]: it ends well, and it ends the same wherever the
 //! power goes and whichever call fails.
 
+pub(crate) mod cluster;
 pub(crate) mod disk;
 pub(crate) mod dpkg;
 pub(crate) mod machine;
+pub(crate) mod supervisor;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use node_config::report::{Outcome, State};
-use node_config::{ConsoleLine, Report, paths};
+use node_config::{ConsoleLine, NodeConfig, Report, paths};
 
 use self::machine::{ED25519, ETH0_UP, Gateway, RSA};
 use crate::journal::Journal;
 use crate::run::{End, run};
 use crate::stages::{ALL, Look};
 use crate::system::fake::{Fake, Fault};
+use crate::system::light::Sign;
 
 /// A node as it may be found at its first boot, and its name.
 type Case = (&'static str, fn() -> Fake);
@@ -67,6 +70,14 @@ const CASES: &[Case] = &[
         dpkg::set_state(&fake, "open-iscsi", "2.1.11-1", "reinstreq half-installed");
         fake
     }),
+    ("the founder of its cluster", || {
+        with_k3s(&cluster::node(true, &[12]))
+    }),
+    ("joins at the second server, which is slow", || {
+        let fake = with_k3s(&cluster::node(false, &[12, 13]));
+        cluster::servers(&fake, "192.168.4.13 busy\n");
+        fake
+    }),
     ("harmed by an earlier cut", harmed),
     ("keys readable by all, public half lost", || {
         let fake = machine::healthy();
@@ -76,6 +87,15 @@ const CASES: &[Case] = &[
         fake
     }),
 ];
+
+fn with_k3s(node: &NodeConfig) -> Fake {
+    let fake = machine::healthy();
+    cluster::install(&fake);
+    // Measured before: that has cuts of its own, in the stage's tests.
+    fake.put("/var/lib/imgbuild/fsync-us", 0o644, "900\n");
+    machine::tell(&fake, node);
+    fake
+}
 
 fn harmed() -> Fake {
     let fake = machine::healthy();
@@ -155,23 +175,25 @@ fn a_healthy_node_is_done_and_says_so() {
     assert_eq!(
         told,
         [
-            "imgbuild pi-1 1/7 identity done: host name pi-1, 2 host keys as baked",
-            "imgbuild pi-1 2/7 disk done: root 43.4 GiB, data 20 GiB at /var/lib/longhorn on nvme0n1",
-            "imgbuild pi-1 3/7 network done: 192.168.4.11/24 on eth0, gateway 192.168.4.1 answers \
+            "imgbuild pi-1 1/9 identity done: host name pi-1, 2 host keys as baked",
+            "imgbuild pi-1 2/9 disk done: root 43.4 GiB, data 20 GiB at /var/lib/longhorn on nvme0n1",
+            "imgbuild pi-1 3/9 network done: 192.168.4.11/24 on eth0, gateway 192.168.4.1 answers \
              ping, DNS 192.168.4.1, 9.9.9.9 answers",
-            "imgbuild pi-1 4/7 clock done: set by a time server",
-            "imgbuild pi-1 5/7 packages running: 3 of 3 packages are not installed: library, \
+            "imgbuild pi-1 4/9 clock done: set by a time server",
+            "imgbuild pi-1 5/9 packages running: 3 of 3 packages are not installed: library, \
              open-iscsi, needs-library",
-            "imgbuild pi-1 5/7 packages running: unpacking 1/3 library",
-            "imgbuild pi-1 5/7 packages running: unpacking 2/3 open-iscsi",
-            "imgbuild pi-1 5/7 packages running: setting up 1/3 library",
-            "imgbuild pi-1 5/7 packages running: setting up 2/3 open-iscsi",
-            "imgbuild pi-1 5/7 packages running: unpacking 1/1 needs-library",
-            "imgbuild pi-1 5/7 packages running: setting up 1/1 needs-library",
-            "imgbuild pi-1 5/7 packages done: all 3 are installed",
-            "imgbuild pi-1 6/7 k3s done: the image carries none",
-            "imgbuild pi-1 7/7 finish running: everything before is done",
-            "imgbuild pi-1 7/7 finish done: nothing is left to do, the agent does not start again",
+            "imgbuild pi-1 5/9 packages running: unpacking 1/3 library",
+            "imgbuild pi-1 5/9 packages running: unpacking 2/3 open-iscsi",
+            "imgbuild pi-1 5/9 packages running: setting up 1/3 library",
+            "imgbuild pi-1 5/9 packages running: setting up 2/3 open-iscsi",
+            "imgbuild pi-1 5/9 packages running: unpacking 1/1 needs-library",
+            "imgbuild pi-1 5/9 packages running: setting up 1/1 needs-library",
+            "imgbuild pi-1 5/9 packages done: all 3 are installed",
+            "imgbuild pi-1 6/9 preflight done: no Raspberry Pi firmware to ask about power",
+            "imgbuild pi-1 7/9 k3s done: the image carries none",
+            "imgbuild pi-1 8/9 join done: there is no K3s to join with",
+            "imgbuild pi-1 9/9 finish running: everything before is done",
+            "imgbuild pi-1 9/9 finish done: nothing is left to do, the agent does not start again",
             "imgbuild pi-1 all done",
         ]
     );
@@ -312,6 +334,19 @@ fn a_silent_gateway_is_retried_for_ever_without_noise() {
 }
 
 #[test]
+fn the_light_tells_work_from_waiting_and_the_end() {
+    let fake = machine::healthy();
+    machine::link_comes_up_after(&fake, Duration::from_secs(30));
+    assert_eq!(fake.power_on(None, boot), Some(End::Done));
+    let signs = [Sign::Working, Sign::Waiting, Sign::Working, Sign::Before];
+    assert_eq!(*fake.shone.borrow(), signs);
+    let fake = machine::healthy();
+    fake.uninstall("ip");
+    assert_eq!(fake.power_on(None, boot), Some(End::Failed));
+    assert_eq!(fake.shone.borrow().last(), Some(&Sign::Stopped));
+}
+
+#[test]
 fn a_fatal_stage_stops_the_run_until_the_next_boot() {
     let fake = machine::healthy();
     fake.uninstall("ip");
@@ -336,7 +371,7 @@ fn last_words_that_turn_out_wrong_are_taken_back() {
 
     let report = Report::parse(&fake.text(paths::REPORT)).expect("report");
     assert_eq!(report.state, State::Running);
-    let finish = &report.stages[6];
+    let finish = report.stages.last().expect("stages");
     assert_eq!(finish.outcome, Outcome::Retrying);
     assert!(
         finish

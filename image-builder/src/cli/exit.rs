@@ -33,6 +33,7 @@ use super::node::LastServer;
 use super::rebuild::NotTheSame;
 use super::r#try::NotUp;
 use super::verify::Differs;
+use super::watch::NotDone;
 use super::write::{NotConfirmed, Refused};
 
 /// Shown under `--help`; the README repeats it.
@@ -45,7 +46,7 @@ Exit codes:
   4    the base image, the image to look into, or a file of the cache cannot be used
   5    a program is missing; the message says how to install it
   6    the output cannot be written: it exists, there is no room, no permission
-  7    the node that was tried did not come up
+  7    a node that was tried or watched did not come up
   8    something cannot be downloaded, or is not what it should be
   9    the disk must not be written: refused, in use, too small, or not confirmed
   10   the disk failed, or does not hold what was written
@@ -96,7 +97,7 @@ fn meaning(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             5,
         ))
         .or(is(cause.is::<SinkError>() || cause.is::<FolderError>(), 6))
-        .or(is(cause.is::<NotUp>(), 7))
+        .or(is(cause.is::<NotUp>() || cause.is::<NotDone>(), 7))
         .or(is(is_about_a_download(cause), 8))
         .or(is(is_about_the_choice_of_a_disk(cause), 9))
         .or(is(is_about_a_bad_disk(cause), 10))

@@ -29,6 +29,7 @@ mod terminal;
 mod r#try;
 mod unlock;
 mod verify;
+mod watch;
 mod write;
 
 use std::path::PathBuf;
@@ -109,6 +110,8 @@ enum Command {
     Kubeconfig(kubeconfig::Args),
     /// Boot a scratch copy of an image in QEMU and follow its first boot.
     Try(r#try::Args),
+    /// Follow the first boot of nodes on the network, until all are done.
+    Watch(watch::Args),
     /// Show, verify and prune what is kept of bases.
     Cache(cache::Args),
     /// Look into an image; nothing is mounted or written.
@@ -143,6 +146,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Secrets(args) => secrets::run(global, args),
         Command::Kubeconfig(args) => kubeconfig::run(global, args),
         Command::Try(args) => r#try::run(global, args),
+        Command::Watch(args) => watch::run(global, args),
         Command::Cache(args) => cache::run(global, args),
         Command::Inspect(args) => inspect::run(args),
         Command::Completions(args) => shell::completions(args),

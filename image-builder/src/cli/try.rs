@@ -90,6 +90,7 @@ pub(super) fn run(_: &Global, args: &Args) -> anyhow::Result<()> {
         bus: args.disk,
         kernel: &kernel,
         node: &node,
+        neighbours: &[],
         ssh_port: args.ssh_port,
         dir: dir.path(),
         log: log.path(),

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::{Kept, extent};
-use crate::plan::{NodePlan, Peer};
+use crate::plan::{NodePlan, Peer, Role};
 
 /// One stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -63,20 +63,34 @@ pub(super) const ALL: &[(&str, Does)] = &[
             ),
         }
     }),
+    ("preflight", |plan, kept| match &plan.k3s {
+        Some(_) if kept != Kept::Plain => match plan.node.role {
+            Role::Server => {
+                "looks at kernel, power and disk, and measures how long the disk takes \
+                             to make a write durable; stops where K3s cannot start, else warns"
+                    .to_owned()
+            }
+            Role::Agent => {
+                "looks at kernel, power and disk; stops where K3s cannot start, else warns"
+                    .to_owned()
+            }
+        },
+        _ => "looks at power and disk, and warns".to_owned(),
+    }),
     ("k3s", |plan, kept| match &plan.k3s {
-        None => "has nothing to start".to_owned(),
+        None => "has nothing to decide".to_owned(),
         // Its image has the programs alone.
-        Some(_) if kept == Kept::Plain => "has nothing to start".to_owned(),
+        Some(_) if kept == Kept::Plain => "has nothing to decide".to_owned(),
         Some(k3s) if k3s.founder() == Some(&plan.node.name) => {
             let others = k3s
                 .servers
                 .iter()
                 .filter(|server| server.name != plan.node.name);
             match listed(others) {
-                None => "starts K3s, which founds the cluster if its disk holds none".to_owned(),
+                None => "founds the cluster, if its disk holds none".to_owned(),
                 Some(others) => format!(
-                    "starts K3s: joins the cluster if one of {others} answers, and founds it if \
-                     none does and its disk holds none"
+                    "joins the cluster if one of {others} answers, and founds it if none does and \
+                     its disk holds none"
                 ),
             }
         }
@@ -86,8 +100,13 @@ pub(super) const ALL: &[(&str, Does)] = &[
                 .iter()
                 .filter(|server| server.name != plan.node.name);
             let others = listed(others).unwrap_or_default();
-            format!("starts K3s, which joins the cluster at the first of {others} that answers")
+            format!("joins the cluster at the first of {others} that answers")
         }
+    }),
+    ("join", |plan, kept| match &plan.k3s {
+        None => "has nothing to wait for".to_owned(),
+        Some(_) if kept == Kept::Plain => "has nothing to wait for".to_owned(),
+        Some(_) => format!("starts K3s and waits until {} is Ready", plan.node.name),
     }),
     ("finish", |_, _| {
         "writes the last report; the agent does not start again".to_owned()

@@ -61,7 +61,7 @@ pub(super) fn add_node_config(overlay: &mut Overlay, request: &Request<'_>, imag
         disk: Some(disk(request)),
         host_keys: host_keys.into(),
         packages: request.payload.packages.clone(),
-        k3s: k3s::for_the_agent(request),
+        k3s: k3s::for_the_agent(request, overlay),
     };
     overlay.file(Part::Root, paths::NODE_CONFIG, 0o644, config.render());
 }

@@ -7,14 +7,17 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
+use node_config::config::BakedFile;
 use node_config::paths;
 
 use super::render::Request;
-use super::{BaseView, Overlay, Owner, Part, units};
+use super::{BaseView, Change, Overlay, Owner, Part, units};
 use crate::pki::{TLS_DIR, TlsFile};
 use crate::plan::{K3s, NodePlan, Role};
 use crate::secret::Secret;
 
+const PROGRAM: &str = "/usr/local/bin/k3s";
+const IMAGES: &str = "/var/lib/rancher/k3s/agent/images/";
 const CONFIG: &str = "/etc/rancher/k3s/config.yaml";
 const TOKEN: &str = "/etc/rancher/k3s/token";
 const AGENT_TOKEN: &str = "/etc/rancher/k3s/agent-token";
@@ -74,8 +77,11 @@ pub(super) fn add(overlay: &mut Overlay, request: &Request<'_>, base: &dyn BaseV
     units::enable(overlay, base, unit)
 }
 
-/// What the agent is told of it.
-pub(super) fn for_the_agent(request: &Request<'_>) -> Option<node_config::config::K3s> {
+/// What the agent is told of it, once everything of it is in the overlay.
+pub(super) fn for_the_agent(
+    request: &Request<'_>,
+    overlay: &Overlay,
+) -> Option<node_config::config::K3s> {
     let (k3s, entrance) = (request.plan.k3s.as_ref()?, request.entrance?);
     let own = &request.plan.node.name;
     let others = k3s.servers.iter().filter(|server| server.name != *own);
@@ -84,7 +90,26 @@ pub(super) fn for_the_agent(request: &Request<'_>) -> Option<node_config::config
         founds: k3s.founder() == Some(own),
         servers: others.map(|server| server.address).collect(),
         ca_hash: entrance.ca_hash.clone(),
+        files: checked_files(overlay, unit_name(request.plan.node.role)),
     })
+}
+
+/// What the agent checks before the start, by path: what a torn disk would turn into
+/// riddles. A digest of a secret would say something of it to everyone on the node.
+fn checked_files(overlay: &Overlay, unit: &str) -> Vec<BakedFile> {
+    let unit = format!("/etc/systemd/system/{unit}");
+    let is_checked = |path: &str| {
+        [PROGRAM, CONFIG, REGISTRIES, unit.as_str()].contains(&path) || path.starts_with(IMAGES)
+    };
+    let changes = overlay.changes(Part::Root);
+    let files = changes.filter_map(|(path, change)| match change {
+        Change::File { content, .. } if is_checked(path) => Some(BakedFile {
+            path: path.to_owned(),
+            sha256: content.sha256(),
+        }),
+        _ => None,
+    });
+    files.collect()
 }
 
 /// The names that K3s' installer gives its units: what is written about K3s is

@@ -10,7 +10,7 @@ mod guest;
 mod kernel;
 mod ssh;
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -56,6 +56,8 @@ pub struct Machine<'a> {
     pub kernel: &'a Kernel,
     /// What the node was told: its address decides the virtual network.
     pub node: &'a NodeConfig,
+    /// Who else is in that network.
+    pub neighbours: &'a [Neighbour],
     /// Where ssh is forwarded from, on 127.0.0.1; 0 for any free port.
     pub ssh_port: u16,
     /// A directory for the scratch disk and the kernel. The scratch disk holds
@@ -63,6 +65,16 @@ pub struct Machine<'a> {
     pub dir: &'a Path,
     /// Where the console's log goes; it outlives the scratch directory.
     pub log: &'a Path,
+}
+
+/// Another machine, as far as the node can tell: one port of one address.
+#[derive(Debug, Clone)]
+pub struct Neighbour {
+    /// Inside the node's subnet.
+    pub at: SocketAddrV4,
+    /// The command that answers: QEMU runs it for each connection, which is its
+    /// standard input and output.
+    pub command: String,
 }
 
 impl Machine<'_> {
@@ -160,13 +172,17 @@ impl Machine<'_> {
             bail!("{subnet} is too small for a virtual network")
         };
         let ssh = (Ipv4Addr::LOCALHOST, address.addr());
-        let user = format!(
+        let mut user = format!(
             "user,id=lan,restrict=on,ipv6=off,net={subnet},host={gateway},dns={dns},dhcpstart={},\
              hostfwd=tcp:{}:{port}-{}:22",
             address.addr(),
             ssh.0,
             ssh.1,
         );
+        for Neighbour { at, command } in self.neighbours {
+            let command = comma_safe(Path::new(command));
+            user += &format!(",guestfwd=tcp:{at}-cmd:{command}");
+        }
         let card = format!(
             "virtio-net-pci,netdev=lan,mac={},romfile=",
             network.mac.as_deref().unwrap_or(ANY_MAC)

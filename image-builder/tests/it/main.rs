@@ -16,3 +16,4 @@ mod source;
 mod terminal;
 mod unpack;
 mod used;
+mod watch;

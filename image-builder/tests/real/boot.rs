@@ -12,7 +12,7 @@ use imgbuild::cmd::Cmd;
 use imgbuild::io::{ReadAt as _, Region};
 use imgbuild::overlay::{Change, Overlay, Part};
 use imgbuild::qemu::console::Event;
-use imgbuild::qemu::{self, DiskBus, Guest, Kernel, Machine, SCRATCH, Ssh, Waited};
+use imgbuild::qemu::{self, DiskBus, Guest, Kernel, Machine, Neighbour, SCRATCH, Ssh, Waited};
 use imgbuild::source::find_partitions;
 use imgbuild::view::ImageView;
 use node_config::report::{Outcome, State};
@@ -55,12 +55,18 @@ impl<'a> Rig<'a> {
     }
 
     pub(crate) fn start(&self, bus: DiskBus) -> Guest {
+        self.start_beside(&[], bus)
+    }
+
+    /// With others in its network.
+    pub(crate) fn start_beside(&self, neighbours: &[Neighbour], bus: DiskBus) -> Guest {
         qemu::check_tools().expect("QEMU");
         let machine = Machine {
             image: &self.image,
             bus,
             kernel: &self.kernel,
             node: &self.node,
+            neighbours,
             ssh_port: 0,
             dir: self.dir.path(),
             log: &self.dir.path().join("console.log"),

@@ -1,15 +1,19 @@
 //! A node with K3s, from the secrets to the unit that runs: a stand-in takes the
 //! place of K3s itself, unless `IMGBUILD_K3S` names a real one for arm64.
 
+use std::cell::RefCell;
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 
-use imgbuild::qemu::DiskBus;
-use node_config::Report;
+use base64::Engine as _;
+use imgbuild::qemu::{DiskBus, Neighbour};
 use node_config::report::{Outcome, State};
+use node_config::{ConsoleLine, Report};
 
-use crate::boot::{PATIENCE, Rig, power_off, text, wait_until_done};
+use crate::boot::{PATIENCE, Rig, power_off, text, wait_for, wait_until_done};
 use crate::lab::{Lab, NODE, stderr};
+use crate::supervisor::{Supervisor, read};
 
 const STAND_IN: &str = include_str!("k3s.pl");
 
@@ -79,13 +83,25 @@ fn the_first_server_founds_its_cluster_and_runs_after_every_boot() {
     let run = |command: &str| text(ssh.run(command).expect("ssh"));
     let report = Report::parse(&run("sudo cat /var/lib/imgbuild/report.json")).expect("report");
     assert_eq!(report.state, State::Done);
-    let stage = report.stages.iter().find(|stage| stage.name == "k3s");
-    let stage = stage.expect("the stage");
-    assert_eq!(stage.outcome, Outcome::Done);
-    assert_eq!(
-        stage.message,
-        "k3s.service is running, founder of the cluster"
-    );
+    let said = |name: &str| {
+        let stage = report.stages.iter().find(|stage| stage.name == name);
+        let stage = stage.expect("the stage");
+        assert_eq!(stage.outcome, Outcome::Done, "{name}");
+        stage.message.clone()
+    };
+    assert_eq!(said("k3s"), "may start, founder of the cluster");
+    assert_eq!(said("join"), "pi-1 is Ready, founder of the cluster");
+    let preflight = said("preflight");
+    for words in ["memory cgroup on", "pages of 4 KiB", "fsync"] {
+        assert!(preflight.contains(words), "{preflight}");
+    }
+    // The page is there for some minutes more, and says the same.
+    let page = "exec 3<>/dev/tcp/127.0.0.1/8470; printf 'GET /report.json HTTP/1.1\\r\\n\\r\\n' >&3; cat <&3";
+    let page = run(&format!("bash -c \"{page}\""));
+    let (_, shown) = page.split_once("\r\n\r\n").expect("a page");
+    assert_eq!(shown.trim_end(), report.render().trim_end());
+    let figures = "p=$(systemctl show -P MainPID firstboot-agent); awk '/VmHWM|VmRSS/' /proc/$p/status; systemctl show -P CPUUsageNSec firstboot-agent";
+    eprintln!("the agent: {}", run(figures).replace('\n', ", "));
     assert_eq!(
         run("sudo cat /etc/rancher/k3s/config.yaml.d/10-join.yaml"),
         "cluster-init: true"
@@ -109,4 +125,57 @@ fn the_first_server_founds_its_cluster_and_runs_after_every_boot() {
     let run = |command: &str| text(ssh.run(command).expect("ssh"));
     let active = "systemctl is-system-running --wait >/dev/null; systemctl is-active k3s.service";
     assert_eq!(run(active), "active");
+}
+
+/// The join ladder over a real network, from the kernel's TCP to the certificates
+/// that the builder minted: the first server is a double outside of the machine.
+#[test]
+fn an_agent_joins_the_server_that_can_prove_to_be_its_own() {
+    let Some(lab) = lab_with_k3s() else { return };
+    let [founder, image] = ["pi-1", "pi-2"].map(|node| {
+        let image = lab.path(&format!("{node}.img"));
+        let mut imgbuild = lab.imgbuild();
+        imgbuild.args(["build", node, "--identity"]);
+        imgbuild.arg(lab.path("key")).arg("--output").arg(&image);
+        let output = imgbuild.output().expect("imgbuild");
+        assert!(output.status.success(), "{}", stderr(&output));
+        image
+    });
+    let server = Ipv4Addr::new(192, 168, 4, 11);
+    let supervisor = Supervisor::of(&founder, server);
+    let bridge = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/bridge.pl");
+    let neighbour = Neighbour {
+        at: SocketAddrV4::new(server, 6443),
+        command: format!("perl {bridge} {}", supervisor.port),
+    };
+    let rig = Rig::new(&lab, &image);
+    let mut guest = rig.start_beside(&[neighbour], DiskBus::Virtio);
+    let said = RefCell::new(Vec::new());
+    wait_for(&mut guest, PATIENCE, |line| {
+        said.borrow_mut().push(line.to_string());
+        matches!(line, ConsoleLine::AllDone { .. })
+    });
+    let said = said.into_inner().join("\n");
+    // Not ready, and of this cluster: K3s is let go to it.
+    assert!(
+        said.contains("k3s done: may start, joining at 192.168.4.11"),
+        "{said}"
+    );
+    assert!(
+        said.contains("join done: pi-2 is Ready, joined at 192.168.4.11"),
+        "{said}"
+    );
+
+    let token = read(&image, "/etc/rancher/k3s/token");
+    let (_, pair) = token.trim().split_once("::").expect("a full token");
+    let header = format!(
+        "Basic {}",
+        base64::engine::general_purpose::STANDARD.encode(pair)
+    );
+    let seen = supervisor.seen();
+    let readyz = format!("/v1-k3s/readyz {header}");
+    assert_eq!(
+        seen[..4],
+        ["/ping", "/cacerts", "/cacerts", readyz.as_str()]
+    );
 }

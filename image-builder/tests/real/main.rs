@@ -18,4 +18,5 @@ mod packages;
 mod release;
 mod resolve;
 mod secrets;
+mod supervisor;
 mod write;

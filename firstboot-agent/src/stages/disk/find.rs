@@ -39,6 +39,26 @@ impl Mount {
             source: behind.split(' ').nth(1)?.into(),
         })
     }
+
+    /// The disk's name and the partition's number; none of what is no partition.
+    fn partition(&self, sys: &dyn System) -> Result<Option<(String, u32)>, SystemError> {
+        let uevent = read_text(sys, &format!("/sys/dev/block/{}/uevent", self.device))?;
+        let field = |key: &str| {
+            let mut lines = uevent.lines().filter_map(|line| line.split_once('='));
+            lines.find(|(of, _)| *of == key).map(|(_, value)| value)
+        };
+        let partition = field("DEVNAME").zip(field("PARTN").and_then(|n| n.parse().ok()));
+        Ok(partition.and_then(|(name, number)| Some((disk_of(name, number)?, number))))
+    }
+}
+
+/// The name of the disk / is on, `nvme0n1`; none where it is on no partition.
+pub(in crate::stages) fn name_of_root(sys: &dyn System) -> Result<Option<String>, SystemError> {
+    let mounts = read_text(sys, "/proc/self/mountinfo")?;
+    let Some(mount) = Mount::at(&mounts, "/") else {
+        return Ok(None);
+    };
+    Ok(mount.partition(sys)?.map(|(name, _)| name))
 }
 
 impl Disk {
@@ -50,14 +70,7 @@ impl Disk {
                 "the kernel does not say where / is".into(),
             ));
         };
-        let uevent = read_text(sys, &format!("/sys/dev/block/{}/uevent", mount.device))?;
-        let field = |key: &str| {
-            let mut lines = uevent.lines().filter_map(|line| line.split_once('='));
-            lines.find(|(of, _)| *of == key).map(|(_, value)| value)
-        };
-        let partition = field("DEVNAME").zip(field("PARTN").and_then(|n| n.parse().ok()));
-        let parts = partition.and_then(|(name, number)| Some((disk_of(name, number)?, number)));
-        let Some((name, root)) = parts else {
+        let Some((name, root)) = mount.partition(sys)? else {
             return Err(Trouble::NoPartition(mount.source).into());
         };
         let mut disk = Self {

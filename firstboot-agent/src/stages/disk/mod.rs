@@ -35,6 +35,7 @@ use node_config::{NodeConfig, paths};
 
 use self::data::Content;
 use self::find::Disk;
+pub(in crate::stages) use self::find::name_of_root;
 use self::place::{GROUP, Holds, Places, place};
 use self::superblock::Superblock;
 use self::table::{END, Ends, Partition, Table};

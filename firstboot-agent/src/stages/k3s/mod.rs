@@ -1,26 +1,29 @@
-//! Starts K3s, once it is known whom to join: everything else about it was baked.
+//! Lets K3s start, once what was baked of it is seen to be unharmed and it is known
+//! whom to join.
 //!
 //! The one decision is whether to found a cluster or to join one, and the wrong
 //! answer cannot be taken back: a wiped founder that founds again leaves two
-//! clusters. So the founder asks every other server first. Whose cluster it is
-//! that answers K3s finds out by itself: the token names the CA it has to meet.
+//! clusters. So the founder asks every other server first, and founds only where
+//! none of them answers: not where a server of another cluster does, and not where
+//! somebody does whose cluster cannot be told.
 
-mod place;
-mod trouble;
+pub(in crate::stages) mod place;
 
-use node_config::config::K3s as Settings;
+use node_config::config::BakedFile;
 use node_config::{NodeConfig, paths};
 
 use self::place::Place;
 use super::{Look, Stage, StageError, Tell};
-use crate::system::{Command, System, SystemError, read_text, replace};
+use crate::system::{System, read_text, replace};
 
-/// After the packages, which K3s' workloads need, and before the door closes.
+/// After the packages, which K3s' workloads need, and before the join, which is K3s'
+/// own work.
 pub(crate) struct K3s;
 
 /// Read after the configuration that was baked (docs: K3s, "Configuration File").
-const DROP_IN: &str = "/etc/rancher/k3s/config.yaml.d/10-join.yaml";
-const DROP_IN_DIR: &str = "/etc/rancher/k3s/config.yaml.d";
+pub(in crate::stages) const DROP_IN: &str = "/etc/rancher/k3s/config.yaml.d/10-join.yaml";
+/// Where drop-ins are.
+pub(in crate::stages) const DROP_IN_DIR: &str = "/etc/rancher/k3s/config.yaml.d";
 
 impl Stage for K3s {
     fn name(&self) -> &'static str {
@@ -28,58 +31,55 @@ impl Stage for K3s {
     }
 
     fn look(&self, node: &NodeConfig, sys: &dyn System) -> Result<Look, StageError> {
-        let Some(k3s) = &node.k3s else {
+        if node.k3s.is_none() {
             return Ok(Look::Done("the image carries none".into()));
-        };
-        let unit = &k3s.unit;
-        let may_start = sys.mode(paths::K3S_MAY_START)?.is_some();
-        // Of a unit of this kind (Type=notify): joined, and said so.
-        let state = state(unit, sys)?;
-        Ok(match (may_start, state.as_str()) {
-            (true, "active") => {
+        }
+        Ok(match sys.mode(paths::K3S_MAY_START)? {
+            Some(_) => {
                 let place = read_text(sys, DROP_IN)?;
-                let how = Place::in_words(&place);
-                Look::Done(format!("{unit} is running, {how}"))
+                Look::Done(format!("may start, {}", Place::in_words(&place)))
             }
-            (true, state) => Look::ToDo(format!("{unit} is {state}")),
-            (false, _) => Look::ToDo(format!("{unit} may not start yet")),
+            None => Look::ToDo("it is not decided yet whom to join".into()),
         })
     }
 
     fn apply(&self, node: &NodeConfig, sys: &dyn System, tell: Tell<'_>) -> Result<(), StageError> {
         let Some(k3s) = &node.k3s else { return Ok(()) };
-        let started = sys.mode(paths::K3S_MAY_START)?.is_some();
-        let waits = started && state(&k3s.unit, sys)? == "activating";
+        // Before the very first start only: afterwards it is the owner's to change.
+        k3s.files.iter().try_for_each(|file| check(file, sys))?;
         let now = read_text(sys, DROP_IN)?;
-        let place = place::find(k3s, &now, sys, tell)?;
-        if place.text() != now {
-            sys.make_dir(DROP_IN_DIR, 0o755)?;
-            replace(sys, DROP_IN, 0o600, place.text().as_bytes())?;
-        } else if waits {
-            // It is trying, and there is nobody better to ask.
-            return trouble::explain(k3s, sys);
-        }
-        if !started {
-            replace(sys, paths::K3S_MAY_START, 0o644, b"")?;
-        }
-        start(k3s, sys)
+        let place = place::find(node, k3s, &now, sys, tell)?;
+        tell_k3s(&place, &now, sys)?;
+        Ok(replace(sys, paths::K3S_MAY_START, 0o644, b"")?)
     }
 }
 
-/// In systemd's words: `active`, `activating`, `inactive`, `failed`.
-fn state(unit: &str, sys: &dyn System) -> Result<String, SystemError> {
-    let show = Command::new(
-        "systemctl",
-        &["show", "--property=ActiveState", "--value", unit],
-    );
-    Ok(sys.run(&show)?.trim().to_owned())
+/// Writes down whom to join, where that is news. The caller starts K3s.
+pub(in crate::stages) fn tell_k3s(
+    place: &Place,
+    now: &str,
+    sys: &dyn System,
+) -> Result<(), StageError> {
+    if place.text() != now {
+        sys.make_dir(DROP_IN_DIR, 0o755)?;
+        replace(sys, DROP_IN, 0o600, place.text().as_bytes())?;
+    }
+    Ok(())
 }
 
-/// Does not wait: until it has joined, the unit counts as starting.
-fn start(k3s: &Settings, sys: &dyn System) -> Result<(), StageError> {
-    let restart = Command::new("systemctl", &["--no-block", "restart", &k3s.unit]);
-    sys.run(&restart)?;
-    Ok(())
+/// Neither waiting nor another try gives a file back what it lost.
+fn check(file: &BakedFile, sys: &dyn System) -> Result<(), StageError> {
+    let BakedFile { path, sha256 } = file;
+    match sys.digest(path)? {
+        Some(found) if found == *sha256 => Ok(()),
+        Some(_) => Err(StageError::Fatal(format!(
+            "{path} is not what the image was made with: the disk lost some of it, or somebody \
+             changed it; write this disk again, and another disk if it happens again"
+        ))),
+        None => Err(StageError::Fatal(format!(
+            "{path} is missing: write this disk again"
+        ))),
+    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,14 @@
 //! Whom to join.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
+use node_config::NodeConfig;
 use node_config::config::K3s as Settings;
 
 use super::super::{StageError, Tell};
-use crate::system::{Command, System, SystemError};
-
-/// The supervisor and the API (docs: K3s, "Requirements", networking).
-const PORT: &str = "6443";
+use crate::supervisor::{self, PORT, Rung, Visitor};
+use crate::system::System;
 
 /// On a server, there once it has joined or founded: from then on K3s asks nobody.
 const DATASTORE: &str = "/var/lib/rancher/k3s/server/db/etcd";
@@ -19,12 +18,9 @@ const DATASTORE: &str = "/var/lib/rancher/k3s/server/db/etcd";
 const ROUNDS: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// A machine in the same network answers within milliseconds.
-const PATIENCE: Duration = Duration::from_secs(3);
-
 /// What K3s is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub(in crate::stages) enum Place {
     /// To found the cluster.
     Founds,
     /// To join it at this server.
@@ -35,7 +31,7 @@ pub(super) enum Place {
 
 impl Place {
     /// As K3s reads it.
-    pub(super) fn text(&self) -> String {
+    pub(in crate::stages) fn text(&self) -> String {
         match self {
             Place::Founds => "cluster-init: true\n".into(),
             Place::Joins(server) => format!("server: \"https://{server}:{PORT}\"\n"),
@@ -44,9 +40,9 @@ impl Place {
     }
 
     /// For people, from what K3s reads.
-    pub(super) fn in_words(text: &str) -> String {
-        match text.trim().strip_prefix("server: ") {
-            Some(server) => format!("joined at {}", server.trim_matches('"')),
+    pub(in crate::stages) fn in_words(text: &str) -> String {
+        match supervisor::told(text) {
+            Some(server) => format!("joining at {server}"),
             None if text.is_empty() => "as it was".into(),
             None => "founder of the cluster".into(),
         }
@@ -54,7 +50,12 @@ impl Place {
 }
 
 /// Decides. `now` is what K3s was told before, empty if nothing.
-pub(super) fn find(
+///
+/// # Errors
+/// `Retry` while nobody is there to join, or somebody is with whom this node cannot
+/// be in one cluster: it passes with a change elsewhere. `Fatal` without a token.
+pub(in crate::stages) fn find(
+    node: &NodeConfig,
     k3s: &Settings,
     now: &str,
     sys: &dyn System,
@@ -68,41 +69,62 @@ pub(super) fn find(
     if now == Place::Founds.text() {
         return Ok(Place::Founds);
     }
+    let visitor = Visitor::of(&k3s.ca_hash, node.node.role, sys)?;
     // Rather the one it was told, if that is still there.
-    let told = |server: &Ipv4Addr| Place::Joins(*server).text() == now;
     let mut servers: Vec<Ipv4Addr> = k3s.servers.clone();
-    servers.sort_by_key(|server| !told(server));
+    servers.sort_by_key(|server| Some(*server) != supervisor::told(now));
     let rounds = if k3s.founds { ROUNDS } else { 1 };
+    let mut found = Vec::new();
     for round in 0..rounds {
         if round > 0 && !servers.is_empty() {
             tell("no other server answers yet");
             sys.sleep(PAUSE);
         }
+        found.clear();
         for server in &servers {
-            if answers(*server, sys)? {
+            let rung = visitor.climb(SocketAddrV4::new(*server, PORT), sys);
+            if rung == Rung::Ready {
                 return Ok(Place::Joins(*server));
             }
+            found.push((*server, rung));
+        }
+        // One that does not let us in yet will, or says why, to K3s as well.
+        if let Some((server, _)) = found.iter().find(|(_, rung)| rung.is_ours()) {
+            return Ok(Place::Joins(*server));
+        }
+        // Whoever else answers does not turn into ours within seconds.
+        if found.iter().any(|(_, rung)| *rung == Rung::OtherCa) {
+            break;
         }
     }
-    if k3s.founds {
-        return Ok(Place::Founds);
+    let silent = found.iter().all(|(_, rung)| *rung == Rung::Silent);
+    match (k3s.founds, silent) {
+        (true, true) => Ok(Place::Founds),
+        (true, false) => Err(StageError::Retry(format!(
+            "founds no cluster while another may be there: {}",
+            in_words(&found)
+        ))),
+        (false, _) => Err(StageError::Retry(in_words(&found))),
     }
-    let names: Vec<String> = servers.iter().map(ToString::to_string).collect();
-    Err(StageError::Retry(format!(
-        "no server answers at port {PORT} of {}: switch one on, or look at its network",
-        names.join(", ")
-    )))
 }
 
-/// Whether somebody listens there. bash has TCP of its own (bash(1),
-/// "Redirections"), and is in every Debian; K3s' own TLS does the rest.
-fn answers(server: Ipv4Addr, sys: &dyn System) -> Result<bool, SystemError> {
-    let script = format!("exec 3<>/dev/tcp/{server}/{PORT}");
-    let mut connect = Command::new("bash", &["-c", &script]);
-    connect.limit = PATIENCE;
-    match sys.run(&connect) {
-        Ok(_) => Ok(true),
-        Err(SystemError::Program { .. }) => Ok(false),
-        Err(error) => Err(error),
+/// What is wrong with each; of the silent ones one sentence.
+fn in_words(found: &[(Ipv4Addr, Rung)]) -> String {
+    let (silent, others): (Vec<_>, Vec<_>) =
+        found.iter().partition(|(_, rung)| *rung == Rung::Silent);
+    let mut words: Vec<String> = others
+        .iter()
+        .map(|(server, rung)| rung.words(*server))
+        .collect();
+    if !silent.is_empty() {
+        let names: Vec<String> = silent
+            .iter()
+            .map(|(server, _)| server.to_string())
+            .collect();
+        words.push(format!(
+            "no server answers at port {PORT} of {}: switch one on, or look at its network",
+            names.join(", ")
+        ));
     }
+    words.join("; ")
 }

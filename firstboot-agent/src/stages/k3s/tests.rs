@@ -1,63 +1,19 @@
-//! The stage on a machine where K3s, the network and systemd are scripts.
+//! The stage on a machine where the other servers are scripts.
 
-use node_config::config::K3s as Settings;
+use node_config::NodeConfig;
 
 use super::*;
+use crate::supervisor::TOKEN;
+use crate::supervisor::authority::sha256;
 use crate::system::fake::{Fake, Fault};
+use crate::tests::cluster::{self, node};
 use crate::tests::machine;
 
-const UNIT: &str = "k3s.service";
-
-fn node(founds: bool, servers: &[u8]) -> NodeConfig {
-    let mut node = machine::node();
-    node.k3s = Some(Settings {
-        unit: UNIT.into(),
-        founds,
-        servers: servers
-            .iter()
-            .map(|last| [192, 168, 4, *last].into())
-            .collect(),
-        ca_hash: "0a".repeat(32),
-    });
-    node
-}
-
-/// A machine on which the servers in `/run/answering` answer, and K3s is up with
-/// the first look after its start, unless `/run/journal` says otherwise.
 fn machine() -> Fake {
     let fake = Fake::new();
-    fake.put("/run/answering", 0o644, "");
     fake.make_dir(paths::STATE_DIR, 0o700)
         .expect("as the runner does");
-    fake.install("bash", |fake, args, _| {
-        let host = args[1].split('/').nth(3).expect("a host").to_owned();
-        let answering = fake.text("/run/answering");
-        match answering.lines().any(|line| line == host) {
-            true => Ok(String::new()),
-            false => Err("Connection refused".into()),
-        }
-    });
-    fake.install("systemctl", |fake, args, _| {
-        if args[0] == "show" {
-            let started = fake.text("/run/k3s-started");
-            return Ok(
-                match (started.is_empty(), fake.text("/run/journal").is_empty()) {
-                    (true, _) => "inactive\n".into(),
-                    (false, true) => "active\n".into(),
-                    (false, false) => "activating\n".into(),
-                },
-            );
-        }
-        assert_eq!(args, ["--no-block", "restart", UNIT]);
-        assert!(
-            fake.files().contains_key(paths::K3S_MAY_START),
-            "the unit's condition"
-        );
-        let starts: u32 = fake.text("/run/k3s-started").trim().parse().unwrap_or(0);
-        fake.put_synced("/run/k3s-started", 0o644, (starts + 1).to_string());
-        Ok(String::new())
-    });
-    fake.install("journalctl", |fake, _, _| Ok(fake.text("/run/journal")));
+    cluster::install(&fake);
     fake
 }
 
@@ -70,6 +26,13 @@ fn apply(node: &NodeConfig, fake: &Fake) -> Result<Look, StageError> {
     K3s.look(node, fake)
 }
 
+fn retry(node: &NodeConfig, fake: &Fake) -> String {
+    match apply(node, fake) {
+        Err(StageError::Retry(words)) => words,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn an_image_without_k3s_has_nothing_to_do() {
     let look = K3s.look(&machine::node(), &Fake::new());
@@ -78,58 +41,93 @@ fn an_image_without_k3s_has_nothing_to_do() {
 
 #[test]
 fn a_founder_founds_where_nobody_answers_and_joins_where_somebody_does() {
-    for (answering, expected) in [
-        ("", "cluster-init: true\n"),
-        ("192.168.4.13\n", "server: \"https://192.168.4.13:6443\"\n"),
+    for (servers, expected, pauses) in [
+        ("", "cluster-init: true\n", 2),
+        (
+            "192.168.4.13 ready\n",
+            "server: \"https://192.168.4.13:6443\"\n",
+            0,
+        ),
+        // It will be, and is of this cluster.
+        (
+            "192.168.4.12 busy\n",
+            "server: \"https://192.168.4.12:6443\"\n",
+            0,
+        ),
+        // Rather one that is ready.
+        (
+            "192.168.4.12 refused\n192.168.4.13 ready\n",
+            "server: \"https://192.168.4.13:6443\"\n",
+            0,
+        ),
+        (
+            "192.168.4.12 clock\n192.168.4.13 other\n",
+            "server: \"https://192.168.4.12:6443\"\n",
+            0,
+        ),
     ] {
         let fake = machine();
-        fake.put("/run/answering", 0o644, answering);
+        cluster::servers(&fake, servers);
         let look = apply(&node(true, &[12, 13]), &fake).expect("applies");
         assert!(matches!(look, Look::Done(_)), "{look:?}");
-        assert_eq!(drop_in(&fake), expected);
+        assert_eq!(drop_in(&fake), expected, "{servers}");
         // Nobody is asked twice as long as it is not necessary.
-        let waited = fake.pauses.borrow().len();
-        assert_eq!(waited, if answering.is_empty() { 2 } else { 0 });
+        assert_eq!(fake.pauses.borrow().len(), pauses, "{servers}");
     }
     let alone = machine();
-    apply(&node(true, &[]), &alone).expect("applies");
+    let look = apply(&node(true, &[]), &alone).expect("applies");
     assert_eq!(drop_in(&alone), "cluster-init: true\n");
-    assert!(
-        alone.pauses.borrow().is_empty(),
-        "a single server waits for nobody"
-    );
+    assert!(alone.pauses.borrow().is_empty());
+    let words = "may start, founder of the cluster".to_owned();
+    assert_eq!(look, Look::Done(words));
 }
 
 #[test]
-fn the_others_never_found_a_cluster() {
-    let fake = machine();
-    let node = node(false, &[11, 12]);
-    let error = K3s
-        .apply(&node, &fake, &|_| ())
-        .expect_err("nobody answers");
-    let StageError::Retry(words) = &error else {
-        panic!("{error:?}")
-    };
+fn a_founder_founds_nothing_beside_another_cluster_or_somebody_it_cannot_tell() {
+    for (servers, cure) in [
+        (
+            "192.168.4.13 other\n",
+            "192.168.4.13 belongs to another cluster",
+        ),
+        (
+            "192.168.4.13 strange\n",
+            "192.168.4.13 listens and does not answer",
+        ),
+    ] {
+        let fake = machine();
+        cluster::servers(&fake, servers);
+        let words = retry(&node(true, &[12, 13]), &fake);
+        assert!(words.starts_with("founds no cluster while"), "{words}");
+        assert!(words.contains(cure), "{words}");
+        assert!(!fake.exists(DROP_IN) && !fake.exists(paths::K3S_MAY_START));
+        // The other one is gone, or was mended.
+        cluster::servers(&fake, "");
+        apply(&node(true, &[12, 13]), &fake).expect("founds");
+        assert_eq!(drop_in(&fake), "cluster-init: true\n");
+    }
+}
+
+#[test]
+fn who_is_no_founder_waits_for_a_server_and_never_founds() {
+    let (fake, node) = (machine(), node(false, &[11, 12]));
+    let words = retry(&node, &fake);
     assert!(words.contains("192.168.4.11, 192.168.4.12"), "{words}");
-    assert_eq!(
-        (drop_in(&fake), fake.text("/run/k3s-started")),
-        (String::new(), String::new())
-    );
-    fake.put("/run/answering", 0o644, "192.168.4.12\n");
+    cluster::servers(&fake, "192.168.4.11 other\n");
+    let words = retry(&node, &fake);
+    assert!(words.contains("192.168.4.11 belongs to another"), "{words}");
+    assert!(words.contains("port 6443 of 192.168.4.12:"), "{words}");
+    assert!(!fake.exists(DROP_IN) && !fake.exists(paths::K3S_MAY_START));
+    cluster::servers(&fake, "192.168.4.12 ready\n");
     let look = apply(&node, &fake).expect("applies");
-    let words = format!("{UNIT} is running, joined at https://192.168.4.12:6443");
+    let words = "may start, joining at 192.168.4.12".to_owned();
     assert_eq!(look, Look::Done(words));
 }
 
 #[test]
 fn a_server_with_a_datastore_asks_nobody() {
     let fake = machine();
-    fake.put(
-        &format!("/var/lib/rancher/k3s/server/db/etcd/{}", "name"),
-        0o600,
-        "",
-    );
-    fake.put("/run/answering", 0o644, "192.168.4.12\n");
+    fake.put("/var/lib/rancher/k3s/server/db/etcd/name", 0o600, "");
+    cluster::servers(&fake, "192.168.4.12 ready\n");
     apply(&node(true, &[12]), &fake).expect("applies");
     assert_eq!(drop_in(&fake), "");
 }
@@ -139,74 +137,61 @@ fn founding_goes_on_after_a_cut_though_somebody_answers_by_then() {
     let fake = machine();
     fake.put(DROP_IN, 0o600, "cluster-init: true\n");
     // It is this node's own cluster that the other one has joined.
-    fake.put("/run/answering", 0o644, "192.168.4.12\n");
+    cluster::servers(&fake, "192.168.4.12 ready\n");
     apply(&node(true, &[12]), &fake).expect("applies");
     assert_eq!(drop_in(&fake), "cluster-init: true\n");
 }
 
 #[test]
-fn what_k3s_complains_of_is_told_with_its_cure() {
-    for (line, cure) in [
-        (
-            "level=info msg=\"Waiting to retrieve agent configuration; server is not ready: Node password rejected, duplicate hostname\"",
-            "kubectl delete node",
-        ),
-        (
-            "level=fatal msg=\"critical configuration value mismatch between servers\"",
-            "[k3s]",
-        ),
-        (
-            "level=fatal msg=\"token CA hash does not match the Cluster CA certificate hash\"",
-            "another cluster",
-        ),
-        (
-            "x509: certificate has expired or is not yet valid: current time 1970-01-01",
-            "clock",
-        ),
-        ("level=error msg=\"not authorized\"", "rotated"),
-        ("level=info msg=\"pulling images\"", "has not joined yet"),
+fn what_was_harmed_on_the_disk_is_not_started() {
+    let mut node = node(true, &[]);
+    let k3s = node.k3s.as_mut().expect("K3s");
+    k3s.files.push(BakedFile {
+        path: "/usr/local/bin/k3s".into(),
+        sha256: sha256(b"the program"),
+    });
+    for (content, complaint) in [
+        (None, "/usr/local/bin/k3s is missing"),
+        (Some("the prog"), "is not what the image was made with"),
     ] {
         let fake = machine();
-        fake.put("/run/answering", 0o644, "192.168.4.11\n");
-        fake.put(
-            "/run/journal",
-            0o644,
-            format!("Node password rejectex\n{line}\n"),
-        );
-        let node = node(false, &[11]);
-        apply(&node, &fake).expect("starts");
-        let again = apply(&node, &fake).expect_err("is still starting");
-        let StageError::Retry(words) = &again else {
-            panic!("{again:?}")
-        };
-        assert!(words.contains(cure), "{line}: {words}");
-        assert_eq!(fake.text("/run/k3s-started"), "1", "restarted for nothing");
+        if let Some(content) = content {
+            fake.put("/usr/local/bin/k3s", 0o755, content);
+        }
+        let error = apply(&node, &fake).expect_err("harmed");
+        assert!(matches!(error, StageError::Fatal(_)), "{error}");
+        assert!(error.to_string().contains(complaint), "{error}");
+        assert!(!fake.exists(paths::K3S_MAY_START));
+        fake.put("/usr/local/bin/k3s", 0o755, "the program");
+        apply(&node, &fake).expect("whole");
+        // From then on it is the owner's: an update is no harm.
+        fake.put("/usr/local/bin/k3s", 0o755, "a newer program");
+        assert!(matches!(K3s.look(&node, &fake), Ok(Look::Done(_))));
     }
 }
 
 #[test]
-fn another_server_is_asked_when_the_first_is_gone() {
-    let fake = machine();
-    fake.put("/run/answering", 0o644, "192.168.4.11\n");
-    fake.put("/run/journal", 0o644, "connection refused\n");
-    let node = node(false, &[11, 12]);
-    apply(&node, &fake).expect("starts");
-    fake.put("/run/answering", 0o644, "192.168.4.12\n");
-    apply(&node, &fake).expect("starts anew");
-    assert!(drop_in(&fake).contains("192.168.4.12"));
-    assert_eq!(fake.text("/run/k3s-started"), "2");
+fn without_a_token_it_is_fatal_and_a_damaged_one_is_not_quoted() {
+    for token in ["", "K10hunter2::server:hunter2"] {
+        let fake = machine();
+        fake.put(TOKEN, 0o600, token);
+        let error = apply(&node(false, &[12]), &fake).expect_err("no token");
+        assert!(matches!(error, StageError::Fatal(_)), "{error}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
 }
 
 /// The end of a run without trouble, and of runs cut before and within every call.
 #[test]
 fn cut_at_every_call_it_ends_the_same() {
-    for (founds, servers, answering) in
-        [(true, &[12][..], ""), (false, &[11, 12], "192.168.4.12\n")]
-    {
+    for (founds, servers, answering) in [
+        (true, &[12][..], ""),
+        (false, &[11, 12], "192.168.4.12 ready\n"),
+    ] {
         let node = node(founds, servers);
         let ready = || {
             let fake = machine();
-            fake.put("/run/answering", 0o644, answering);
+            cluster::servers(&fake, answering);
             fake
         };
         let whole = ready();
@@ -225,7 +210,6 @@ fn cut_at_every_call_it_ends_the_same() {
                 if let Some(Err(error)) = &first {
                     assert!(matches!(error, StageError::Retry(_)), "{fault:?}: {error}");
                 }
-                // A restart of the machine starts the unit by itself, or not yet.
                 let look = fake.power_on(None, |fake| apply(&node, fake));
                 assert!(
                     matches!(look, Some(Ok(Look::Done(_)))),

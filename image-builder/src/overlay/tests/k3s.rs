@@ -135,6 +135,18 @@ fn the_agent_is_told_whom_to_ask() {
     let first = told(&node("pi-1", Role::Server, true));
     assert!(first.founds);
     assert_eq!(first.unit, "k3s.service");
+    let config = text(
+        &node("pi-1", Role::Server, true),
+        "/etc/rancher/k3s/config.yaml",
+    );
+    let checked = |path: &str| first.files.iter().find(|file| file.path == path);
+    let file = checked("/etc/rancher/k3s/config.yaml").expect("is checked");
+    assert_eq!(file.sha256, Content::from(config).sha256());
+    assert!(checked("/etc/systemd/system/k3s.service").is_some());
+    for secret in ["token", "password", "tls"] {
+        let told = first.files.iter().find(|file| file.path.contains(secret));
+        assert_eq!(told, None, "its digest is for all to read");
+    }
     let others = [2, 3].map(|number| Ipv4Addr::new(192, 168, 4, 10 + number));
     assert_eq!(first.servers, others);
     let agent = told(&node("pi-4", Role::Agent, false));

@@ -1,0 +1,148 @@
+//! A cluster on [`Fake`]: servers that speak HTTPS, and K3s as systemd and kubectl
+//! show it.
+
+use base64ct::{Base64, Encoding as _};
+use node_config::config::K3s as Settings;
+use node_config::{NodeConfig, paths};
+
+use crate::supervisor::TOKEN;
+use crate::supervisor::authority::sha256;
+use crate::system::fake::Fake;
+use crate::system::https::{Answer, Get, NoAnswer, Trust};
+
+use super::machine;
+
+/// The unit of the node in these tests.
+pub(crate) const UNIT: &str = "k3s.service";
+
+/// How servers stand: lines of an address and one of `ready`, `busy`, `refused`,
+/// `other`, `clock`, `strange`. Whoever is not named is silent.
+const SERVERS: &str = "/run/servers";
+/// The unit's state in systemd's words, once it was started; active if empty.
+const STATE: &str = "/run/k3s-state";
+/// What kubectl says of the node; Ready if empty.
+const NODE: &str = "/run/k3s-node";
+/// How often the unit was started.
+const STARTS: &str = "/run/k3s-starts";
+const JOURNAL: &str = "/run/journal";
+const KUBECONFIG: &str = "/etc/rancher/k3s/k3s.yaml";
+
+/// A node with K3s, and the servers beside it by the last number of their address.
+pub(crate) fn node(founds: bool, servers: &[u8]) -> NodeConfig {
+    let mut node = machine::node();
+    let servers = servers.iter().map(|last| [192, 168, 4, *last].into());
+    node.k3s = Some(Settings {
+        unit: UNIT.into(),
+        founds,
+        servers: servers.collect(),
+        ca_hash: sha256(ROOT),
+        files: Vec::new(),
+    });
+    node
+}
+
+const ROOT: &[u8] = b"the root of the cluster's CA";
+
+/// What K3s needs, and no server yet.
+pub(crate) fn install(fake: &Fake) {
+    fake.put(TOKEN, 0o600, "K10::server:hunter2-canary\n");
+    fake.put(KUBECONFIG, 0o600, "");
+    let controllers = "cpuset cpu io memory pids\n";
+    fake.show("/sys/fs/cgroup/cgroup.controllers", controllers);
+    fake.serve_https(|fake, request| answer(&fake.text(SERVERS), request));
+    fake.install("systemctl", |fake, args, extent| {
+        if args.last().is_none_or(|unit| unit != UNIT) {
+            return machine::systemctl(fake, args, extent);
+        }
+        if args[0] == "show" {
+            return Ok(
+                match (fake.text(STARTS).as_str(), fake.text(STATE).as_str()) {
+                    ("", _) => "inactive\n".into(),
+                    (_, "") => "active\n".into(),
+                    (_, state) => format!("{state}\n"),
+                },
+            );
+        }
+        assert_eq!(args, ["--no-block", "restart", UNIT]);
+        assert!(fake.exists(paths::K3S_MAY_START), "the unit's condition");
+        fake.put_synced(STARTS, 0o644, (starts(fake) + 1).to_string());
+        Ok(String::new())
+    });
+    fake.install("/usr/local/bin/k3s", |fake, args, _| {
+        assert_eq!(args[..2], ["kubectl", "--kubeconfig"]);
+        Ok(match fake.text(NODE).as_str() {
+            "" => "True KubeletReady: kubelet is posting ready status".into(),
+            said => said.to_owned(),
+        })
+    });
+    fake.install("journalctl", |fake, _, _| Ok(fake.text(JOURNAL)));
+}
+
+/// The machine starts: an enabled unit does too, where it may.
+pub(crate) fn restart(fake: &Fake) {
+    match fake.exists(paths::K3S_MAY_START) {
+        true => fake.put_synced(STARTS, 0o644, "1"),
+        false => fake.delete(STARTS),
+    }
+}
+
+/// How the servers stand from now on.
+pub(crate) fn servers(fake: &Fake, lines: &str) {
+    fake.put(SERVERS, 0o644, lines);
+}
+
+/// How the unit stands from now on, and what it writes.
+pub(crate) fn unit(fake: &Fake, state: &str, journal: &str) {
+    fake.put(STATE, 0o644, state);
+    fake.put(JOURNAL, 0o644, journal);
+}
+
+/// What kubectl says from now on.
+pub(crate) fn own_node(fake: &Fake, said: &str) {
+    fake.put(NODE, 0o644, said);
+}
+
+/// No kubeconfig.
+pub(crate) fn lose_kubeconfig(fake: &Fake) {
+    fake.delete(KUBECONFIG);
+}
+
+/// How often the unit was started.
+pub(crate) fn starts(fake: &Fake) -> u32 {
+    fake.text(STARTS).parse().unwrap_or(0)
+}
+
+fn answer(servers: &str, request: &Get<'_>) -> Result<Answer, NoAnswer> {
+    let host = request.server.ip().to_string();
+    let mut lines = servers.lines().filter_map(|line| line.split_once(' '));
+    let Some((_, how)) = lines.find(|(server, _)| *server == host) else {
+        return Err(NoAnswer::Silent);
+    };
+    let pem = |der: &[u8]| {
+        let body = Base64::encode_string(der);
+        format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n")
+    };
+    let trusted = matches!(request.trust, Trust::Only(_));
+    let (status, body) = match (request.path, how) {
+        (_, "strange") => return Err(NoAnswer::Broken("no TLS".into())),
+        (_, "clock") if trusted => return Err(NoAnswer::Clock),
+        ("/ping", _) => (200, "pong".into()),
+        ("/cacerts", "other") => (200, pem(b"another root") + &pem(b"another CA")),
+        ("/cacerts", _) => (200, pem(b"a CA") + &pem(ROOT)),
+        ("/v1-k3s/readyz", how) => {
+            let header = "Basic c2VydmVyOmh1bnRlcjItY2FuYXJ5";
+            assert_eq!((request.authorization, trusted), (Some(header), true));
+            let status = match how {
+                "ready" => 200,
+                "busy" => 503,
+                _ => 401,
+            };
+            (status, String::new())
+        }
+        (path, _) => panic!("{path} is not asked for"),
+    };
+    Ok(Answer {
+        status,
+        body: body.into_bytes(),
+    })
+}
