@@ -52,7 +52,7 @@ impl Lab {
     fn watch(&self, nodes: &[(&str, &Page)], more: &[&str]) -> Output {
         let mut watch = self.imgbuild(&["watch"]);
         for (node, page) in nodes {
-            watch.args([node, "--page", format!("{node}={}", page.at).as_str()]);
+            watch.arg(node).arg(format!("--page={node}={}", page.at));
         }
         watch.args(more).output().expect("imgbuild")
     }
