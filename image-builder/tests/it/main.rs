@@ -6,6 +6,7 @@ mod cache;
 mod compose;
 mod fixture;
 mod flash;
+mod gitops;
 mod inspect;
 mod nodes;
 mod root;
