@@ -54,7 +54,8 @@ fn repository(text: &str) -> Result<String, Wrong> {
     }
     if let Some((scheme, rest)) = text.split_once("://") {
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-        if host.contains(':') && host.contains('@') || scheme == "https" && host.contains('@') {
+        let user = host.split_once('@').map(|(user, _)| user);
+        if user.is_some_and(|user| scheme == "https" || user.contains(':')) {
             let message = "the address of the repository has a password in it";
             let hint = "take it out: cluster/bootstrap/repository.yaml.example shows where it goes";
             return Err(Wrong::new(message, hint));

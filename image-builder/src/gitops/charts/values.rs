@@ -266,7 +266,7 @@ deep:
             ),
             (
                 "s: {b: 1}",
-                "s.b: the chart has no key `b`; take it away; `values.yaml` of the chart has what there is",
+                "s.b: the chart has no key `b`; did you mean `a`?",
             ),
             (
                 "list: null",
