@@ -13,6 +13,7 @@ pub mod explain;
 pub mod export;
 pub mod fetch;
 pub mod flash;
+pub mod gitops;
 pub mod identity;
 pub mod ids;
 pub mod init;

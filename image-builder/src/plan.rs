@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use ipnet::Ipv4Net;
@@ -125,6 +126,61 @@ impl K3s {
     /// The name of the server that founds the cluster.
     pub fn founder(&self) -> Option<&String> {
         self.servers.first().map(|server| &server.name)
+    }
+}
+
+/// Where Argo CD finds what the cluster is to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GitOps {
+    /// The repository, as Argo CD reaches it.
+    pub repository: String,
+    /// Branch, tag or commit.
+    pub revision: String,
+    /// The folder of the tree in it; empty if it is all of it.
+    pub path: String,
+    /// The addresses that MetalLB gives away.
+    pub pool: Option<Pool>,
+}
+
+/// A range of addresses, both ends in it; printed as `first-last`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    /// The lowest.
+    pub first: Ipv4Addr,
+    /// The highest.
+    pub last: Ipv4Addr,
+}
+
+impl Pool {
+    /// Whether an address is in it.
+    pub fn contains(&self, address: Ipv4Addr) -> bool {
+        (self.first..=self.last).contains(&address)
+    }
+}
+
+impl fmt::Display for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.first, self.last)
+    }
+}
+
+/// As MetalLB writes them: two addresses, or a subnet, which is all of its addresses.
+impl FromStr for Pool {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let ends = match text.split_once('-') {
+            Some((first, last)) => first.trim().parse().ok().zip(last.trim().parse().ok()),
+            None => {
+                let net = text.parse::<Ipv4Net>().ok();
+                net.map(|net| (net.network(), net.broadcast()))
+            }
+        };
+        match ends {
+            Some((first, last)) if first <= last => Ok(Self { first, last }),
+            Some((first, last)) => Err(format!("{first} comes after {last}")),
+            None => Err("this is no range of IPv4 addresses".to_owned()),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::unlock::{Sealing, new_seal};
 use crate::config::{self, Disk, Draft, Files as _, is_private, why};
-use crate::init::{Answers, CLUSTER, Folder, files, names};
+use crate::init::{Answers, CLUSTER, Folder, REPOSITORY, TREE, files, names};
 use crate::secret;
 use crate::secrets::{self, Seal, Secrets, Vault};
 
@@ -52,6 +52,10 @@ pub(super) struct Args {
     /// The account on every node.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
+    /// The Git repository that this folder will be in, as the cluster reaches it: for Argo
+    /// CD.
+    #[arg(long, value_name = "URL")]
+    repository: Option<String>,
     /// The file with the public keys that may log in; it is copied.
     #[arg(long, value_name = "FILE")]
     ssh_key: Option<PathBuf>,
@@ -66,11 +70,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    // Joined to `.`, a path begins with it; messages are read without.
-    let root = match args.dir == Path::new(".") {
-        true => PathBuf::new(),
-        false => args.dir.clone(),
-    };
+    let root = root(args);
     let cluster = root.join(CLUSTER);
     let secrets = secrets::path(cluster.parent().unwrap_or(Path::new("")));
     // Before anybody is asked for anything.
@@ -105,6 +105,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The folder to make it in. Joined to `.`, a path begins with it; messages are read
+/// without.
+fn root(args: &Args) -> PathBuf {
+    match args.dir == Path::new(".") {
+        true => PathBuf::new(),
+        false => args.dir.clone(),
+    }
+}
+
 fn answers(args: &Args) -> anyhow::Result<Answers> {
     let asker = Asker { yes: args.yes };
     let Args {
@@ -116,6 +125,7 @@ fn answers(args: &Args) -> anyhow::Result<Answers> {
         agents,
         user,
         ssh_key,
+        repository,
         ..
     } = args;
     let name = asker.answer(name, "--name", "Name of the cluster", "home".to_owned())?;
@@ -140,6 +150,12 @@ fn answers(args: &Args) -> anyhow::Result<Answers> {
         bail!("{NODES} nodes are the most to begin with; `imgbuild node add` adds more");
     }
     let user = asker.answer(user, "--user", "Login name", "admin".to_owned())?;
+    let repository = asker.answer(
+        repository,
+        "--repository",
+        "Git repository this folder will be in",
+        REPOSITORY.to_owned(),
+    )?;
     let key = match (ssh_key, own_key()) {
         (Some(path), _) => path.clone(),
         (None, Some(own)) => {
@@ -163,6 +179,7 @@ fn answers(args: &Args) -> anyhow::Result<Answers> {
         agents,
         user,
         keys: public_keys(&key)?,
+        repository,
     })
 }
 
@@ -223,8 +240,21 @@ fn make_secrets(path: &Path, answers: &Answers, seal: Seal) -> anyhow::Result<()
 }
 
 fn tell(args: &Args, files: &[(PathBuf, String)], secrets: Option<&Path>) {
-    for (path, _) in files {
+    let tree = root(args).join(TREE);
+    let is_of_tree = |path: &Path| {
+        let inside = path.strip_prefix(&tree).unwrap_or(path);
+        inside.starts_with("bootstrap") || inside.starts_with("kube-apps")
+    };
+    let (of_tree, others): (Vec<_>, Vec<_>) = files.iter().partition(|(path, _)| is_of_tree(path));
+    for (path, _) in others {
         eprintln!("{}", path.display());
+    }
+    match of_tree.len() {
+        0 => eprintln!("the subnet has no room for services: there is no tree for Argo CD"),
+        count => eprintln!(
+            "{}/bootstrap and kube-apps    {count} files: what Argo CD makes the cluster be",
+            tree.display()
+        ),
     }
     if let Some(secrets) = secrets {
         let secrets = secrets.display();
@@ -248,6 +278,7 @@ fn tell(args: &Args, files: &[(PathBuf, String)], secrets: Option<&Path>) {
             "which files from outside are used; commit it",
         ),
         ("imgbuild fetch", "brings them here"),
+        ("imgbuild gitops list", "what Argo CD will run"),
         ("imgbuild devices", "which disks there are"),
         ("imgbuild write pi-1 /dev/DISK", "asks before it overwrites"),
     ] {

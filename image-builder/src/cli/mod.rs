@@ -9,6 +9,7 @@ mod exit;
 mod explain;
 mod export;
 mod fetch;
+mod gitops;
 mod hand_out;
 mod init;
 mod inspect;
@@ -82,6 +83,8 @@ enum Command {
     Explain(explain::Args),
     /// Print the nodes for other programs: name servers, Ansible, ssh.
     Export(export::Args),
+    /// Check and list what Argo CD makes of the tree beside the cluster file.
+    Gitops(gitops::Args),
     /// Print the JSON schema of a configuration file, for editors.
     Schema(schema::Args),
     /// Resolve what the cluster and its profiles ask for, and write the lock.
@@ -133,6 +136,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Node(args) => node::run(global, args),
         Command::Explain(args) => explain::run(global, args),
         Command::Export(args) => export::run(global, args),
+        Command::Gitops(args) => gitops::run(global, args),
         Command::Schema(args) => schema::run(args),
         Command::Lock(args) => lock::run(global, args),
         Command::Fetch(args) => fetch::run(global, args),

@@ -17,7 +17,7 @@ mod load;
 pub(crate) mod names;
 mod nearest;
 mod neighbours;
-mod problem;
+pub(crate) mod problem;
 mod profile;
 mod schema;
 mod shape;

@@ -49,6 +49,7 @@ impl Workspace {
                 users,
                 locale,
                 k3s,
+                gitops: _,
                 source: _,
                 release: _,
                 nodes: _,

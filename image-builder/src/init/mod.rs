@@ -2,6 +2,7 @@
 //! all of them, or none.
 
 mod folder;
+mod tree;
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
@@ -11,8 +12,10 @@ use ipnet::Ipv4Net;
 use uuid::Uuid;
 
 use crate::config;
+use crate::plan::Pool;
 
 pub use folder::{Folder, FolderError};
+pub use tree::{Place, REPOSITORY};
 
 /// The profiles that come with imgbuild, for real hardware.
 const PROFILES: [(&str, &str); 2] = [
@@ -29,6 +32,9 @@ pub const IGNORED: [&str; 2] = ["out/", "cluster/secrets/"];
 
 /// The cluster file's place in the folder.
 pub const CLUSTER: &str = "cluster/cluster.toml";
+
+/// The folder of the cluster file and of the GitOps tree.
+pub const TREE: &str = "cluster";
 
 /// What somebody wants. Nothing of it is checked here: `config` does, before
 /// anything is written.
@@ -52,6 +58,17 @@ pub struct Answers {
     pub user: String,
     /// The text of its file of public keys.
     pub keys: String,
+    /// The repository that the folder is going to be in, as the cluster reaches it.
+    pub repository: String,
+}
+
+impl Answers {
+    /// Addresses for services, if the subnet has room for some.
+    pub fn pool(&self) -> Option<Pool> {
+        let nodes = addresses(self).map(|(_, address)| address);
+        let taken: Vec<Ipv4Addr> = nodes.chain([self.gateway]).collect();
+        tree::pool(self.subnet, &taken)
+    }
 }
 
 /// The folder's files by their places in it. The cluster file is the last: a folder
@@ -61,6 +78,14 @@ pub fn files(answers: &Answers) -> Vec<(PathBuf, String)> {
         .iter()
         .map(|(name, text)| (format!("profiles/{name}.toml").into(), (*text).to_owned()))
         .collect();
+    if let Some(pool) = answers.pool() {
+        let place = Place {
+            repository: answers.repository.clone(),
+            pool,
+        };
+        let tree = tree::files(&place);
+        files.extend(tree.map(|(path, text)| (format!("{TREE}/{path}").into(), text)));
+    }
     files.push((".gitignore".into(), ignored()));
     files.push((format!("cluster/{KEYS}").into(), answers.keys.clone()));
     files.push((CLUSTER.into(), cluster(answers)));
@@ -89,29 +114,55 @@ fn cluster(answers: &Answers) -> String {
         ("@GATEWAY@", answers.gateway.to_string()),
         ("@K3S@", config::k3s_default()),
         ("@KEY@", quoted(KEYS)),
+        ("@GITOPS@", gitops(answers)),
         // The user's own words last: nothing in them is replaced.
         ("@USER@", quoted(&answers.user)),
         ("@NAME@", quoted(&answers.name)),
     ] {
         text = text.replace(key, &value);
     }
-    let mut address = u32::from(answers.first);
-    for (index, name) in names(answers).enumerate() {
+    for (index, (name, address)) in addresses(answers).enumerate() {
         let role = match index < answers.servers {
             true => "server",
             false => "agent",
         };
-        if Ipv4Addr::from(address) == answers.gateway {
-            address = address.wrapping_add(1);
-        }
         let _ = write!(
             text,
-            "{}[[nodes]]\nname = \"{name}\"\naddress = \"{}\"\nrole = \"{role}\"\nprofile = \
+            "{}[[nodes]]\nname = \"{name}\"\naddress = \"{address}\"\nrole = \"{role}\"\nprofile = \
              \"pi5-ssd\"\n",
             if index == 0 { "" } else { "\n" },
-            Ipv4Addr::from(address),
         );
-        address = address.wrapping_add(1);
     }
     text
+}
+
+/// The nodes' names and addresses, one after the other; the router's is left out.
+fn addresses(answers: &Answers) -> impl Iterator<Item = (String, Ipv4Addr)> + use<> {
+    let (mut next, gateway) = (u32::from(answers.first), answers.gateway);
+    names(answers).map(move |name| {
+        if Ipv4Addr::from(next) == gateway {
+            next = next.wrapping_add(1);
+        }
+        let address = Ipv4Addr::from(next);
+        next = next.wrapping_add(1);
+        (name, address)
+    })
+}
+
+/// The table that says where the tree is; a node is told of it.
+fn gitops(answers: &Answers) -> String {
+    let Some(pool) = answers.pool() else {
+        return String::new();
+    };
+    let repository = toml::Value::from(answers.repository.as_str());
+    // The example's is nobody's: nothing is handed over to it.
+    let mark = match answers.repository == REPOSITORY {
+        true => "# ",
+        false => "",
+    };
+    format!(
+        "# What the cluster runs is the tree beside this file: docs/PLATFORM.md of imgbuild. The\n\
+         # pool is for services: your router must not hand out any of it.\n\
+         {mark}[gitops]\n{mark}repository = {repository}\n{mark}pool = \"{pool}\"\n\n"
+    )
 }

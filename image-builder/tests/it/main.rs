@@ -6,6 +6,7 @@ mod cache;
 mod compose;
 mod fixture;
 mod flash;
+mod gitops;
 mod init;
 mod inspect;
 mod nodes;

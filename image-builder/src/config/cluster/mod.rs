@@ -1,5 +1,6 @@
 //! `cluster.toml` as it may be: checked as far as it goes without profiles.
 
+mod gitops;
 mod k3s;
 mod labels;
 mod locale;
@@ -34,6 +35,8 @@ pub struct ClusterFile {
     pub locale: plan::Locale,
     /// Its Kubernetes, if it has one.
     pub k3s: Option<plan::K3s>,
+    /// Where Argo CD finds what the cluster runs, if it has that.
+    pub gitops: Option<plan::GitOps>,
     /// How downloads reach this machine.
     pub source: plan::Source,
     /// Whose release images are used.
@@ -67,6 +70,12 @@ pub(crate) fn check(
             .and_then(|k3s| k3s::check(k3s, lan, check))
             .map(Some),
     };
+    let gitops = match file.gitops.get() {
+        None if file.gitops.is_absent() => Some(None),
+        written => written
+            .and_then(|gitops| gitops::check(gitops, lan, check))
+            .map(Some),
+    };
     let source = file
         .source
         .get()
@@ -91,16 +100,36 @@ pub(crate) fn check(
             check.wrong(&written.vip.span(), wrong);
         }
     }
+    let (network, gitops) = (network?, gitops?);
+    let pool = gitops.as_ref().and_then(|gitops| gitops.pool);
+    if let (Some(pool), Some(written)) = (pool, file.gitops.get()) {
+        let vip = k3s.as_ref().and_then(|k3s| k3s.vip);
+        let machines = nodes.iter().map(|entry| &entry.node);
+        let taken = gitops::taken(&network, vip, machines);
+        if let Some(wrong) = gitops::overlap(pool, &taken) {
+            check.wrong(&written.pool.span(), wrong);
+        }
+    }
     Some(ClusterFile {
         cluster: cluster?,
-        network: network?,
+        network,
         users: users?,
         locale: locale?,
         k3s,
+        gitops,
         source: source?,
         release: release?,
         nodes,
     })
+}
+
+impl ClusterFile {
+    /// What is wrong with a pool of addresses for services: one of them is a machine's.
+    pub(crate) fn pool_overlap(&self, pool: plan::Pool) -> Option<Wrong> {
+        let vip = self.k3s.as_ref().and_then(|k3s| k3s.vip);
+        let machines = self.nodes.iter().map(|entry| &entry.node);
+        gitops::overlap(pool, &gitops::taken(&self.network, vip, machines))
+    }
 }
 
 fn identity(cluster: &written::Cluster, check: &mut Checker) -> Option<plan::Cluster> {

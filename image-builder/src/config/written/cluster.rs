@@ -26,6 +26,9 @@ pub(crate) struct ClusterFile {
     /// The Kubernetes of the cluster; without it the nodes are plain Linux.
     #[serde(default)]
     pub(crate) k3s: Field<K3s>,
+    /// Where Argo CD finds what the cluster runs; without it nothing is handed over.
+    #[serde(default)]
+    pub(crate) gitops: Field<GitOps>,
     /// How downloads reach this machine.
     #[serde(default = "Field::<Source>::of_default")]
     pub(crate) source: Field<Source>,
@@ -164,6 +167,29 @@ impl Default for K3s {
             snapshot_keep: Field::of(5),
         }
     }
+}
+
+/// Where Argo CD finds what the cluster runs: the tree beside this file, in Git.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct GitOps {
+    /// The repository that this folder is in, as the cluster reaches it: `https://`,
+    /// `ssh://` or `git@host:path`. Without a password: that is a secret of its own.
+    #[schemars(example = &"https://github.com/example/homelab.git")]
+    pub(crate) repository: Field<String>,
+    /// Branch, tag or commit.
+    #[serde(default = "main_branch")]
+    #[schemars(example = &"main")]
+    pub(crate) revision: Field<String>,
+    /// The folder of the cluster file in the repository; `.` if it is all of it.
+    #[serde(default = "own_folder")]
+    #[schemars(example = &"cluster")]
+    pub(crate) path: Field<String>,
+    /// Addresses of the subnet that MetalLB gives to services: no machine's, and none
+    /// that the router hands out. `imgbuild gitops check` holds the tree against it.
+    #[serde(default)]
+    #[schemars(example = &"192.168.4.230-192.168.4.249")]
+    pub(crate) pool: Field<String>,
 }
 
 /// How downloads reach this machine. Proxies come from the environment, as for
@@ -311,6 +337,14 @@ fn mirror() -> BTreeMap<&'static str, &'static str> {
         "https://downloads.raspberrypi.com/",
         "https://nas.home.arpa/raspberrypi/",
     )])
+}
+
+fn main_branch() -> Field<String> {
+    Field::of("main".to_owned())
+}
+
+fn own_folder() -> Field<String> {
+    Field::of("cluster".to_owned())
 }
 
 fn yes() -> Field<bool> {

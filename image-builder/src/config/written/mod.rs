@@ -7,7 +7,7 @@ mod cluster;
 mod profile;
 
 pub(crate) use cluster::{
-    Cluster, ClusterFile, K3s, Locale, Named, Network, Node, Release, Role, Source, User,
+    Cluster, ClusterFile, GitOps, K3s, Locale, Named, Network, Node, Release, Role, Source, User,
 };
 pub(crate) use profile::{
     Artifact, Base, Disk, ExtraFile, Firmware, MachineId, NvmePower, PageSize, ProfileFile, Units,
