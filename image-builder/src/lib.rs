@@ -2,6 +2,7 @@
 
 pub mod bootfs;
 pub mod build;
+pub mod charts;
 pub mod cli;
 pub mod cmd;
 pub mod compose;

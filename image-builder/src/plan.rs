@@ -127,7 +127,7 @@ impl K3s {
 }
 
 /// How downloads reach this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Source {
     /// Certificates to trust beside the system's.
     pub ca_file: Option<PathBuf>,

@@ -3,6 +3,7 @@
 
 mod build;
 mod cache;
+mod charts;
 mod check;
 mod devices;
 mod exit;
@@ -95,6 +96,8 @@ enum Command {
     Try(r#try::Args),
     /// Show, verify and prune what is kept of bases.
     Cache(cache::Args),
+    /// Keep Helm charts of others in the repository: vendor, check, update.
+    Charts(charts::Args),
     /// Look into an image; nothing is mounted or written.
     Inspect(inspect::Args),
     /// Show the disks that can be written to, and why others are refused.
@@ -120,6 +123,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Kubeconfig(args) => kubeconfig::run(global, args),
         Command::Try(args) => r#try::run(global, args),
         Command::Cache(args) => cache::run(global, args),
+        Command::Charts(args) => charts::run(global, args),
         Command::Inspect(args) => inspect::run(args),
         Command::Devices(args) => devices::run(global, args),
     };

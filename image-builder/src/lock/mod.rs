@@ -229,7 +229,7 @@ impl fmt::Display for Download {
 }
 
 /// Where a locked file is in the cache.
-fn cached(cache: &Cache, url: &str, sha256: &str) -> PathBuf {
+pub(crate) fn cached(cache: &Cache, url: &str, sha256: &str) -> PathBuf {
     let name = url.rsplit('/').next().unwrap_or(url);
     cache.download(sha256, name)
 }
