@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use uuid::Uuid;
 
 use crate::compose::{Composed, Recipe, compose};
+use crate::handover::Handover;
 use crate::identity::{self, HostKeys};
 use crate::ids::NodeIds;
 use crate::layout::Frame;
@@ -41,6 +42,8 @@ pub struct Ingredients<'a> {
     pub agent: &'a Path,
     /// What is locked of what the plan asks for.
     pub lock: &'a Lock,
+    /// What the cluster is handed over to Argo CD with, if it is.
+    pub handover: Option<&'a Handover>,
     /// The cache.
     pub cache: &'a Cache,
     /// The time of every change, in seconds since 1970; without it the time the
@@ -145,7 +148,10 @@ pub fn prepare<'a>(
         (Keys::Kept(secrets), Some(k3s)) => Some(entrance(secrets, &plan.node, k3s)?),
         _ => None,
     };
-    let payload = lock::payload(node.lock, plan, &base.digest, node.cache, progress)?;
+    // Without what lets a server found a cluster there is none to hand over.
+    let handover = node.handover.filter(|_| entrance.is_some());
+    let digest = &base.digest;
+    let payload = lock::payload(node.lock, plan, digest, handover, node.cache, progress)?;
     let epoch = node.epoch.unwrap_or_else(|| base.superblock.written());
     let view = ImageView::open(base.boot.clone(), base.root.clone())?;
     let request = Request {

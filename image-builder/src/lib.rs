@@ -14,6 +14,7 @@ pub mod explain;
 pub mod export;
 pub mod fetch;
 pub mod flash;
+pub mod handover;
 pub mod identity;
 pub mod ids;
 pub mod init;

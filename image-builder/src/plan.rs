@@ -38,6 +38,11 @@ impl NodePlan {
     pub fn peer(&self) -> Peer {
         self.node.peer()
     }
+
+    /// Whether it is the server that founds its cluster.
+    pub fn founds(&self) -> bool {
+        self.k3s.as_ref().and_then(K3s::founder) == Some(&self.node.name)
+    }
 }
 
 impl Node {

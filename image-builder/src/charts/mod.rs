@@ -40,6 +40,7 @@ pub use tree::Tree;
 pub use update::{News, news};
 pub use vendor::{Edited, Job, Outcome, vendor};
 pub use version::Version;
+pub(crate) use wanted::name as check_name;
 pub use wanted::{Chart, Known, Repository, Wanted, Wrong};
 pub use yaml::YamlError;
 

@@ -8,6 +8,7 @@ use node_config::paths;
 
 use super::resolve::k3s_files;
 use super::{Download, Lock, cached};
+use crate::handover::{self, Handover};
 use crate::io::Region;
 use crate::overlay::{Content, Payload, PayloadFile};
 use crate::plan::{Artifact, NodePlan};
@@ -42,7 +43,8 @@ pub enum Missing {
     },
 }
 
-/// Finds everything a node asks for. `base` is the sha256 of its unpacked base.
+/// Finds everything a node asks for. `base` is the sha256 of its unpacked base;
+/// `handover` is what the server that founds the cluster is to hand it over with.
 ///
 /// # Errors
 /// [`Missing`] in the chain, or the cache cannot be read.
@@ -50,6 +52,7 @@ pub fn payload(
     lock: &Lock,
     plan: &NodePlan,
     base: &str,
+    handover: Option<&Handover>,
     cache: &Cache,
     progress: &mut dyn Progress,
 ) -> anyhow::Result<Payload> {
@@ -90,6 +93,15 @@ pub fn payload(
             packages.push(package);
         }
         payload.packages = packages;
+    }
+    if let (Some(handover), true) = (handover, plan.founds()) {
+        let missing = || Missing::Lock(format!("the chart {}", handover::CHART));
+        let chart = lock.chart(handover::CHART).ok_or_else(missing)?;
+        let content = stored(cache, &chart.url, &chart.sha256, progress)?;
+        payload
+            .files
+            .extend(handover.files(&chart.version, content));
+        payload.units.push(handover::UNIT);
     }
     Ok(payload)
 }

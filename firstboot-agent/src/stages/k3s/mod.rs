@@ -52,6 +52,9 @@ impl Stage for K3s {
         let waits = started && state(&k3s.unit, sys)? == "activating";
         let now = read_text(sys, DROP_IN)?;
         let place = place::find(k3s, &now, sys, tell)?;
+        if let Place::Joins(_) = place {
+            keep_the_handover(sys)?;
+        }
         if place.text() != now {
             sys.make_dir(DROP_IN_DIR, 0o755)?;
             replace(sys, DROP_IN, 0o600, place.text().as_bytes())?;
@@ -64,6 +67,19 @@ impl Stage for K3s {
         }
         start(k3s, sys)
     }
+}
+
+/// A cluster that is there was handed over long ago. A founder that was wiped and
+/// joins it would have K3s install Argo CD over the one that runs, as old as its
+/// image.
+fn keep_the_handover(sys: &dyn System) -> Result<(), SystemError> {
+    for path in paths::K3S_HANDOVER {
+        let skip = format!("{path}.skip");
+        if sys.mode(path)?.is_some() && sys.mode(&skip)?.is_none() {
+            replace(sys, &skip, 0o600, b"")?;
+        }
+    }
+    Ok(())
 }
 
 /// In systemd's words: `active`, `activating`, `inactive`, `failed`.

@@ -61,6 +61,11 @@ fn machine() -> Fake {
     fake
 }
 
+/// Which files that hand the cluster over K3s is told to leave alone.
+fn skips(fake: &Fake) -> [bool; 3] {
+    paths::K3S_HANDOVER.map(|path| fake.exists(&format!("{path}.skip")))
+}
+
 fn drop_in(fake: &Fake) -> String {
     fake.text(DROP_IN)
 }
@@ -98,6 +103,24 @@ fn a_founder_founds_where_nobody_answers_and_joins_where_somebody_does() {
         alone.pauses.borrow().is_empty(),
         "a single server waits for nobody"
     );
+}
+
+#[test]
+fn a_founder_that_joins_hands_nothing_over() {
+    for (answering, skipped) in [("", false), ("192.168.4.13\n", true)] {
+        let fake = machine();
+        fake.put("/run/answering", 0o644, answering);
+        for path in paths::K3S_HANDOVER {
+            fake.put(path, 0o600, "kind: Application\n");
+        }
+        apply(&node(true, &[12, 13]), &fake).expect("applies");
+        assert_eq!(skips(&fake), [skipped; 3]);
+    }
+    // An image that hands nothing over gets no marks.
+    let fake = machine();
+    fake.put("/run/answering", 0o644, "192.168.4.13\n");
+    apply(&node(true, &[13]), &fake).expect("applies");
+    assert_eq!(skips(&fake), [false; 3]);
 }
 
 #[test]
@@ -200,13 +223,20 @@ fn another_server_is_asked_when_the_first_is_gone() {
 /// The end of a run without trouble, and of runs cut before and within every call.
 #[test]
 fn cut_at_every_call_it_ends_the_same() {
-    for (founds, servers, answering) in
-        [(true, &[12][..], ""), (false, &[11, 12], "192.168.4.12\n")]
-    {
+    for (founds, servers, answering) in [
+        (true, &[12][..], ""),
+        (true, &[12], "192.168.4.12\n"),
+        (false, &[11, 12], "192.168.4.12\n"),
+    ] {
         let node = node(founds, servers);
         let ready = || {
             let fake = machine();
             fake.put("/run/answering", 0o644, answering);
+            if founds {
+                for path in paths::K3S_HANDOVER {
+                    fake.put_synced(path, 0o600, "kind: Application\n");
+                }
+            }
             fake
         };
         let whole = ready();
@@ -232,6 +262,7 @@ fn cut_at_every_call_it_ends_the_same() {
                     "{fault:?}: {look:?}"
                 );
                 assert_eq!(drop_in(&fake), drop_in(&whole), "{fault:?}");
+                assert_eq!(skips(&fake), skips(&whole), "{fault:?}");
                 assert!(fake.files().contains_key(paths::K3S_MAY_START), "{fault:?}");
             }
         }
