@@ -1,6 +1,7 @@
 //! `imgbuild charts`.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -51,11 +52,11 @@ enum Action {
 
 /// The charts are not what the lock says.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} of the charts' findings are above; nothing was changed")]
+#[error("the charts are not as they should be: {0} findings above")]
 pub(super) struct NotAsLocked(usize);
 
 pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
-    let dir = global.cluster.parent().unwrap_or("".as_ref());
+    let dir = global.cluster.parent().unwrap_or(Path::new(""));
     let places = Places::of(dir);
     match &args.action {
         Action::Vendor {
