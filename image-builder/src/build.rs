@@ -10,6 +10,7 @@ use node_config::paths;
 use uuid::Uuid;
 
 use crate::compose::{Composed, Recipe, compose};
+use crate::handover::Handover;
 use crate::identity::{self, HostKeys};
 use crate::ids::NodeIds;
 use crate::layout::Frame;
@@ -44,6 +45,8 @@ pub struct Ingredients<'a> {
     pub agent: &'a Path,
     /// What is locked of what the plan asks for.
     pub lock: &'a Lock,
+    /// What the cluster is handed over to Argo CD with, if it is.
+    pub handover: Option<&'a Handover>,
     /// The cache.
     pub cache: &'a Cache,
     /// The time of every change, in seconds since 1970; without it the time the
@@ -151,13 +154,20 @@ pub fn prepare<'a>(
     };
     let view = ImageView::open(base.boot.clone(), base.root.clone())?;
     let (k3s, profile) = (plan.k3s.as_ref(), &plan.profile);
-    let payload = match carried(&view)? {
+    let mut payload = match carried(&view)? {
         // What it is is known by its own sha256; whether that is to be trusted was
         // looked at before.
         Some(carried) => carried.payload(profile, k3s)?,
         None if node.release.is_some() => bail!("{} is no release image", base.name()),
         None => lock::payload(node.lock, k3s, profile, &base.digest, node.cache, progress)?,
     };
+    // Without what lets a server found a cluster there is none to hand over.
+    if let Some(handover) = node
+        .handover
+        .filter(|_| entrance.is_some() && plan.founds())
+    {
+        lock::hand_over(&mut payload, handover, node.lock, node.cache, progress)?;
+    }
     let epoch = node.epoch.unwrap_or_else(|| base.superblock.written());
     let request = Request {
         plan,

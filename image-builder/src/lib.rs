@@ -2,6 +2,7 @@
 
 pub mod bootfs;
 pub mod build;
+pub mod charts;
 pub mod cli;
 pub mod cmd;
 pub mod compose;
@@ -14,6 +15,7 @@ pub mod export;
 pub mod fetch;
 pub mod flash;
 pub mod gitops;
+pub mod handover;
 pub mod identity;
 pub mod ids;
 pub mod init;

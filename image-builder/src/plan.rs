@@ -41,6 +41,11 @@ impl NodePlan {
     pub fn peer(&self) -> Peer {
         self.node.peer()
     }
+
+    /// Whether it is the server that founds its cluster.
+    pub fn founds(&self) -> bool {
+        self.k3s.as_ref().and_then(K3s::founder) == Some(&self.node.name)
+    }
 }
 
 impl Node {
@@ -185,7 +190,7 @@ impl FromStr for Pool {
 }
 
 /// How downloads reach this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Source {
     /// Certificates to trust beside the system's.
     pub ca_file: Option<PathBuf>,

@@ -33,6 +33,18 @@ pub const PACKAGES_DIR: &str = "/var/lib/imgbuild/packages";
 /// is known whom to join.
 pub const K3S_MAY_START: &str = "/var/lib/imgbuild/k3s-may-start";
 
+/// Files that K3s serves to everybody, its installer of charts among them.
+pub const K3S_CHARTS: &str = "/var/lib/rancher/k3s/server/static/charts";
+
+/// What hands the cluster over to Argo CD, on the server that founds it: K3s applies
+/// them in this order, at every start. With the same name and `.skip` behind it, it
+/// does not.
+pub const K3S_HANDOVER: [&str; 3] = [
+    "/var/lib/rancher/k3s/server/manifests/argocd-1-chart.yaml",
+    "/var/lib/rancher/k3s/server/manifests/argocd-2-projects.yaml",
+    "/var/lib/rancher/k3s/server/manifests/argocd-3-root.yaml",
+];
+
 /// Where the data partition is mounted: Longhorn's own place.
 pub const DATA_DIR: &str = "/var/lib/longhorn";
 

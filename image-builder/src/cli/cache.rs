@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::Global;
 use super::terminal::{Terminal, print_json, print_text};
+use crate::charts::{Locked, Places};
 use crate::lock::{self, Lock};
 use crate::plan::Size;
 use crate::source::{self, Cache, Listed, Pruned, State, Verdict};
@@ -41,7 +42,7 @@ enum Action {
         #[arg(long)]
         remove: bool,
     },
-    /// Remove what was not used for some time and is not in the cluster's lock, and
+    /// Remove what was not used for some time and is not in the cluster's locks, and
     /// what killed runs left.
     Prune {
         /// How long it was not used.
@@ -77,7 +78,9 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
         } => {
             let dir = global.cluster.parent().unwrap_or(Path::new("."));
             let lock = Lock::load(&lock::path(dir))?.unwrap_or_default();
-            let wanted = |entry: &Listed| !all && lock.wants(&entry.name);
+            let charts = Locked::load(&Places::of(dir).lock)?;
+            let wanted =
+                |entry: &Listed| !all && (lock.wants(&entry.name) || charts.wants(&entry.name));
             let unused_for = if *all { Duration::ZERO } else { *unused_for };
             let pruned = cache.prune(unused_for, wanted, *dry_run)?;
             show_pruned(&pruned, *dry_run, args.json)

@@ -3,11 +3,12 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::charts::ChartsError;
 use crate::cmd::CmdError;
 use crate::compose::FitError;
 use crate::config::{Problems, UnknownNode};
 use crate::device::FindError;
-use crate::edit::EditError;
+use crate::edit::{ChartEditError, EditError};
 use crate::fetch::FetchError;
 use crate::flash::{Failed, FlashError, OpenError, RecordError};
 use crate::init::FolderError;
@@ -28,6 +29,7 @@ use crate::source::BaseError;
 use crate::view::Unreadable;
 
 use super::cache::Damaged;
+use super::charts::NotAsLocked;
 use super::lock::OutOfDate;
 use super::node::LastServer;
 use super::rebuild::NotTheSame;
@@ -112,7 +114,22 @@ fn is_about_configuration(cause: &(dyn std::error::Error + 'static)) -> bool {
         || cause.is::<OutOfDate>()
         || cause.is::<EditError>()
         || cause.is::<LastServer>()
+        || cause.is::<NotAsLocked>()
+        || cause.is::<ChartEditError>()
+        || cause.downcast_ref().is_some_and(is_about_a_list)
         || matches!(cause.downcast_ref(), Some(Missing::Lock(_)))
+}
+
+/// What is wrong with charts is in files of the repository, or outside.
+fn is_about_a_list(error: &ChartsError) -> bool {
+    matches!(
+        error,
+        ChartsError::NoList(_)
+            | ChartsError::List { .. }
+            | ChartsError::Lock { .. }
+            | ChartsError::Folder { .. }
+            | ChartsError::Unknown(_)
+    )
 }
 
 fn is_about_the_choice_of_a_disk(cause: &(dyn std::error::Error + 'static)) -> bool {
@@ -142,6 +159,11 @@ fn is_about_a_download(cause: &(dyn std::error::Error + 'static)) -> bool {
         || cause.is::<Mismatch>()
         || cause.is::<SumsError>()
         || cause.is::<Missing>()
+        || cause.downcast_ref().is_some_and(is_about_a_publisher)
+}
+
+fn is_about_a_publisher(error: &ChartsError) -> bool {
+    !is_about_a_list(error) && !matches!(error, ChartsError::File { .. })
 }
 
 fn is_about_an_image(cause: &(dyn std::error::Error + 'static)) -> bool {

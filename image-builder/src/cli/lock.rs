@@ -43,6 +43,8 @@ enum Part {
     Artifacts,
     /// Debian packages.
     Packages,
+    /// The charts that images carry.
+    Charts,
 }
 
 /// The lock is not what the configuration makes of it.
@@ -98,5 +100,6 @@ fn update(parts: Option<&[Part]>) -> Update {
         k3s: anew(Part::K3s),
         artifacts: anew(Part::Artifacts),
         packages: anew(Part::Packages),
+        charts: anew(Part::Charts),
     }
 }

@@ -9,6 +9,7 @@ use super::secrets::add_nodes;
 use super::unlock::Unlocking;
 use crate::build::{Ingredients, Keys};
 use crate::config::Workspace;
+use crate::handover::Handover;
 use crate::lock::{self, Lock};
 use crate::plan::{BaseRef, NodePlan};
 use crate::progress::Silent;
@@ -53,6 +54,7 @@ impl Making {
 /// What several nodes are made from, opened once.
 pub(super) struct Made {
     lock: Lock,
+    handover: Option<Handover>,
     vault: Option<Vault>,
     /// Where a cluster without a file of secrets has its host keys.
     plain: PathBuf,
@@ -79,6 +81,7 @@ impl Made {
         }
         Ok(Self {
             lock: Lock::load(&lock::path(workspace.cluster_dir()))?.unwrap_or_default(),
+            handover: Handover::load(workspace.cluster_dir())?,
             vault: open_secrets(workspace, &making.unlocking, nodes)?,
             plain: plain_secrets(workspace),
             base: making.base.clone(),
@@ -107,6 +110,7 @@ impl Made {
             release: self.release.as_ref(),
             agent: &self.agent,
             lock: &self.lock,
+            handover: self.handover.as_ref(),
             cache,
             epoch: self.epoch,
         }

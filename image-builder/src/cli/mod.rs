@@ -3,6 +3,7 @@
 
 mod build;
 mod cache;
+mod charts;
 mod check;
 mod devices;
 mod exit;
@@ -117,6 +118,8 @@ enum Command {
     Watch(watch::Args),
     /// Show, verify and prune what is kept of bases.
     Cache(cache::Args),
+    /// Keep Helm charts of others in the repository: vendor, check, update.
+    Charts(charts::Args),
     /// Look into an image; nothing is mounted or written.
     Inspect(inspect::Args),
     /// Print a shell's completions.
@@ -152,6 +155,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Try(args) => r#try::run(global, args),
         Command::Watch(args) => watch::run(global, args),
         Command::Cache(args) => cache::run(global, args),
+        Command::Charts(args) => charts::run(global, args),
         Command::Inspect(args) => inspect::run(args),
         Command::Completions(args) => shell::completions(args),
         Command::Man(args) => shell::man(args),

@@ -1,15 +1,18 @@
-//! Changes of a cluster file: text in, text out. Whoever wrote the file gets it
+//! Changes of a cluster file, or of a list of charts: text in, text out. Whoever wrote the file gets it
 //! back as it was, comments and layout included, but for the node that comes,
 //! goes or changes. What the new text is worth is said by `config`, which reads
 //! it as any other, before `file` writes it.
 
 mod address;
+mod charts;
 mod file;
+mod frame;
 mod nodes;
 #[cfg(test)]
 mod tests;
 
 pub use address::next_address;
+pub use charts::{ChartEditError, set_chart_version};
 pub use file::replace;
 pub use nodes::{NewNode, add_node, remove_node, set_mac};
 

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use toml_edit::{
-    Array, ArrayOfTables, DocumentMut, InlineTable, Item, Key, Table, TableLike, Value, value,
-};
+use toml_edit::{Array, ArrayOfTables, InlineTable, Item, Key, Table, TableLike, Value, value};
 
 use super::EditError;
+use super::frame::Frame;
 use crate::plan::Role;
 
 /// A node to write into a cluster file. Nothing of it is checked here.
@@ -122,34 +121,19 @@ enum Nodes<'a> {
     Inline(&'a mut Array),
 }
 
-/// Reads the text, has its nodes changed and writes it again, with the line ends
-/// and the byte order mark it had.
+/// Reads the text, has its nodes changed and writes it again.
 fn change(
     text: &str,
     change: impl FnOnce(Nodes<'_>) -> Result<(), EditError>,
 ) -> Result<String, EditError> {
-    let (mark, plain) = match text.strip_prefix('\u{feff}') {
-        Some(plain) => ("\u{feff}", plain),
-        None => ("", text),
-    };
-    let is_dos = plain.contains("\r\n");
-    let mut plain = plain.replace("\r\n", "\n");
-    // The last line, and what is written behind it, end as lines do.
-    if !plain.is_empty() && !plain.ends_with('\n') {
-        plain.push('\n');
-    }
-    let mut document: DocumentMut = plain.parse().map_err(|_| EditError::Syntax)?;
+    let (frame, mut document) = Frame::open(text).map_err(|_| EditError::Syntax)?;
     let nodes = match document.get_mut("nodes") {
         Some(Item::ArrayOfTables(tables)) => Nodes::Tables(tables),
         Some(Item::Value(Value::Array(array))) => Nodes::Inline(array),
         _ => return Err(EditError::Nodes),
     };
     change(nodes)?;
-    let mut changed = document.to_string();
-    if is_dos {
-        changed = changed.replace('\n', "\r\n");
-    }
-    Ok(format!("{mark}{changed}"))
+    Ok(frame.close(&document))
 }
 
 fn position<'a, T: TableLike + 'a>(

@@ -114,6 +114,22 @@ impl Address {
         })
     }
 
+    /// The same for somebody who is not logged in.
+    pub(super) fn stranger(&self) -> Self {
+        Self {
+            url: Arc::clone(&self.url),
+            authorization: None,
+        }
+    }
+
+    /// The same with a token (RFC 6750, 2.1).
+    pub(super) fn with_token(&self, token: &str) -> Self {
+        Self {
+            url: Arc::clone(&self.url),
+            authorization: Some(format!("Bearer {token}").into()),
+        }
+    }
+
     /// The file it names, if it names one of this machine.
     pub(super) fn file(&self) -> Option<PathBuf> {
         (self.url.scheme() == "file")

@@ -96,6 +96,16 @@ pub enum FetchError {
         /// How the last one ended.
         trouble: Trouble,
     },
+    /// Whoever is to give a token for reading gives none.
+    #[error(
+        "the server of {url} wants a token before it lets anybody read, and {why}; look whether the URL is right and open to everybody"
+    )]
+    Token {
+        /// What was asked for.
+        url: Address,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A file of this machine.
     #[error("{doing} {} failed: {source}", path.display())]
     File {

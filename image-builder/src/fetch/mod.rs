@@ -4,6 +4,7 @@
 mod address;
 mod all;
 mod answer;
+mod bearer;
 mod download;
 mod error;
 mod exchange;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use address::{Address, Mirror};
+pub use bearer::{Challenge, token};
 pub use error::{FetchError, Trouble};
 pub use range::{ContentRange, Validator};
 pub use retry::{Clock, SystemClock, retry_after};
@@ -143,6 +145,21 @@ impl Client {
         progress: &mut dyn Progress,
     ) -> Result<Vec<u8>, FetchError> {
         download::read(&Session::new(self), url, limit, progress)
+    }
+
+    /// The same in the first of these forms that the server has: media types, as
+    /// in `Accept:`.
+    ///
+    /// # Errors
+    /// As [`Client::read`].
+    pub fn read_as(
+        &self,
+        url: &str,
+        forms: &'static str,
+        limit: u64,
+        progress: &mut dyn Progress,
+    ) -> Result<Vec<u8>, FetchError> {
+        download::read(&Session::accepting(self, forms), url, limit, progress)
     }
 
     /// A file at `into`, where it appears only complete, right and synced; a

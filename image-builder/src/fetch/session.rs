@@ -17,7 +17,7 @@ use ureq::{Agent, Body, Error, Proxy, ProxyProtocol, Timeout};
 use super::error::Failure;
 use super::exchange::Part;
 use super::forward::Forward;
-use super::{Address, Client, Clock, FetchError, Settings, Trouble};
+use super::{Address, Challenge, Client, Clock, FetchError, Settings, Trouble};
 
 /// The authorities that are trusted.
 pub(super) type Roots = Arc<Vec<Certificate<'static>>>;
@@ -66,6 +66,13 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// The same for documents in one of several forms.
+    pub(super) fn accepting(client: &'a Client, forms: &'static str) -> Self {
+        let mut session = Self::new(client);
+        session.line.accept = Some(forms);
+        session
+    }
+
     /// Where a URL is to be fetched from.
     ///
     /// # Errors
@@ -101,6 +108,10 @@ pub(super) struct Line {
     http: Agent,
     https: Agent,
     forward: Option<Forward>,
+    /// The value of `Accept:`, where that matters.
+    accept: Option<&'static str>,
+    /// Whether a registry's wish for a token is granted.
+    asks_for_tokens: bool,
     connect_timeout: Duration,
     stall_timeout: Duration,
 }
@@ -121,6 +132,8 @@ impl Line {
             http,
             https: config(client.proxies.https.clone()).new_agent(),
             forward,
+            accept: None,
+            asks_for_tokens: true,
             connect_timeout: client.settings.connect_timeout,
             stall_timeout: client.settings.stall_timeout,
         }
@@ -143,6 +156,13 @@ impl Line {
                 (301 | 302 | 303 | 307 | 308, Some(location)) => {
                     at = at.redirected(&String::from_utf8_lossy(location.as_bytes()))?;
                 }
+                // Asked once: who has a token, or a login, and is refused stays so.
+                (401, _) if self.asks_for_tokens && at.authorization().is_none() => {
+                    match Challenge::of(response.headers()) {
+                        Some(challenge) => at = challenge.answer(&self.for_tokens(), &at)?,
+                        None => return Ok(response),
+                    }
+                }
                 _ => return Ok(response),
             }
         }
@@ -151,6 +171,15 @@ impl Line {
             to: at.to_string(),
             why: "that is one redirect too many",
         }))
+    }
+
+    /// To whoever gives tokens. That one wanting a token as well would have no end.
+    fn for_tokens(&self) -> Self {
+        Self {
+            accept: None,
+            asks_for_tokens: false,
+            ..self.clone()
+        }
     }
 
     fn ask(&self, at: &Address, part: Option<&Part>) -> Result<Response<Body>, Failure> {
@@ -166,6 +195,9 @@ impl Line {
         let mut request = agent.get(&uri);
         if let Some(value) = at.authorization() {
             request = request.header("authorization", value);
+        }
+        if let Some(forms) = self.accept {
+            request = request.header("accept", forms);
         }
         if let Some(value) = forward.and_then(|forward| forward.authorization(&uri)) {
             request = request.header("proxy-authorization", value);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use nix::fcntl::{Flock, FlockArg};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 const PREFIX: &str = ".imgbuild-";
 const SUFFIX: &str = ".partial";
@@ -68,6 +68,21 @@ impl Scratch {
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
         File::open(dir.unwrap_or(Path::new(".")))?.sync_all()
     }
+}
+
+/// A new empty folder in `dir`, named as one in the making. It is gone with what is
+/// in it when the value is dropped; nobody removes what a killed run left but its
+/// user, who knows when that is safe.
+///
+/// # Errors
+/// When it cannot be made there.
+pub fn folder(dir: &Path) -> io::Result<TempDir> {
+    tempfile::Builder::new()
+        .prefix(PREFIX)
+        .suffix(SUFFIX)
+        // As other programs make folders: the umask takes away from it.
+        .permissions(fs::Permissions::from_mode(0o777))
+        .tempdir_in(dir)
 }
 
 /// Whether a file of this name is one in the making.

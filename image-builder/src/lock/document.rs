@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use node_config::package::{Package, PackageError};
 use serde::Deserialize;
 
-use super::{Deb, Download, Lock, PackageSet, VERSION};
+use super::{ChartFile, Deb, Download, Lock, PackageSet, VERSION};
+use crate::charts;
 use crate::config::download::{digest, url};
 use crate::config::{Disk, Files as _};
 use crate::io::Scratch;
@@ -133,6 +134,21 @@ impl Lock {
         let downloads = self.base.iter().chain(&self.k3s).chain(&self.artifact);
         for Download { url, sha256, .. } in downloads {
             check_file(url, sha256)?;
+        }
+        for chart in &self.charts {
+            let ChartFile {
+                name,
+                version,
+                url,
+                sha256,
+                ..
+            } = chart;
+            check_file(url, sha256)?;
+            // They become the name of a file on the node.
+            charts::check_name(name)?;
+            if charts::Version::parse(version).is_none() {
+                return Err(format!("{version:?} is not a version"));
+            }
         }
         for PackageSet { base, deb, .. } in &self.packages {
             check_digest(base)?;

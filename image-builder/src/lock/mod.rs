@@ -2,6 +2,7 @@
 //! sha256. A value: read, compared, written in one place; made for review in
 //! Git, so its order is fixed and each entry says who vouches for it.
 
+mod charts;
 mod document;
 mod payload;
 mod resolve;
@@ -12,8 +13,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use charts::ChartFile;
 pub use document::LockError;
-pub use payload::{Missing, payload};
+pub use payload::{Missing, hand_over, payload};
 pub(crate) use resolve::k3s_files;
 pub use resolve::{Job, Update, resolve};
 
@@ -46,6 +48,9 @@ pub struct Lock {
     /// What bases need to have packages.
     #[serde(default)]
     pub packages: Vec<PackageSet>,
+    /// Charts that images carry.
+    #[serde(default, rename = "chart", skip_serializing_if = "Vec::is_empty")]
+    pub charts: Vec<ChartFile>,
 }
 
 /// One file of somebody else's.
@@ -103,6 +108,7 @@ impl Default for Lock {
             k3s: Vec::new(),
             artifact: Vec::new(),
             packages: Vec::new(),
+            charts: Vec::new(),
         }
     }
 }
@@ -112,6 +118,11 @@ impl Lock {
     pub fn packages(&self, base: &str, wanted: &[String]) -> Option<&PackageSet> {
         let mut sets = self.packages.iter();
         sets.find(|set| set.base == base && set.wanted == wanted)
+    }
+
+    /// The archive of a chart.
+    pub fn chart(&self, name: &str) -> Option<&ChartFile> {
+        self.charts.iter().find(|chart| chart.name == name)
     }
 
     /// Every file, `(url, size, sha256)`; each digest once.
@@ -128,6 +139,12 @@ impl Lock {
             url, size, sha256, ..
         } in self.packages.iter().flat_map(|set| &set.deb)
         {
+            files.insert(sha256, (url, *size, sha256));
+        }
+        for chart in &self.charts {
+            let ChartFile {
+                url, size, sha256, ..
+            } = chart;
             files.insert(sha256, (url, *size, sha256));
         }
         files.into_values().collect()
@@ -186,6 +203,10 @@ impl Lock {
                 lines.insert(format!("{kind} {}", download.url), download.to_string());
             }
         }
+        for chart in &self.charts {
+            let says = format!("{}, sha256 {}", chart.version, short(&chart.sha256));
+            lines.insert(format!("chart {}", chart.name), says);
+        }
         for set in &self.packages {
             for deb in &set.deb {
                 let what = format!("package {} for base {}", deb.name, short(&set.base));
@@ -229,7 +250,7 @@ impl fmt::Display for Download {
 }
 
 /// Where a locked file is in the cache.
-fn cached(cache: &Cache, url: &str, sha256: &str) -> PathBuf {
+pub(crate) fn cached(cache: &Cache, url: &str, sha256: &str) -> PathBuf {
     let name = url.rsplit('/').next().unwrap_or(url);
     cache.download(sha256, name)
 }

@@ -8,6 +8,7 @@ use node_config::paths;
 
 use super::resolve::k3s_files;
 use super::{Download, Lock, cached};
+use crate::handover::{self, Handover};
 use crate::io::Region;
 use crate::overlay::{Content, Payload, PayloadFile};
 use crate::plan::{Artifact, K3s, Profile};
@@ -94,6 +95,26 @@ pub fn payload(
         payload.packages = packages;
     }
     Ok(payload)
+}
+
+/// Adds what the server that founds the cluster is to hand it over with.
+///
+/// # Errors
+/// [`Missing`] in the chain, or the cache cannot be read.
+pub fn hand_over(
+    payload: &mut Payload,
+    handover: &Handover,
+    lock: &Lock,
+    cache: &Cache,
+    progress: &mut dyn Progress,
+) -> anyhow::Result<()> {
+    let missing = || Missing::Lock(format!("the chart {}", handover::CHART));
+    let chart = lock.chart(handover::CHART).ok_or_else(missing)?;
+    let content = stored(cache, &chart.url, &chart.sha256, progress)?;
+    let files = handover.files(&chart.version, content);
+    payload.files.extend(files);
+    payload.units.push(handover::UNIT);
+    Ok(())
 }
 
 fn locked<'a>(downloads: &'a [Download], url: &str) -> Result<&'a Download, Missing> {

@@ -13,6 +13,7 @@ use super::{Deb, Download, Lock, PackageSet, cached};
 use crate::config::Workspace;
 use crate::debian;
 use crate::fetch::{Client, FetchError, Wanted};
+use crate::handover;
 use crate::plan::{BaseLocation, BaseRef, K3s, Profile, Signer};
 use crate::progress::Progress;
 use crate::signature::openpgp::{self, Keyring};
@@ -43,6 +44,8 @@ pub struct Update {
     pub artifacts: bool,
     /// Debian packages.
     pub packages: bool,
+    /// Charts that images carry.
+    pub charts: bool,
 }
 
 /// What to lock, and by what means.
@@ -102,6 +105,11 @@ pub fn resolve(job: Job<'_>, progress: &mut dyn Progress) -> anyhow::Result<Lock
     if let Some(k3s) = job.workspace.k3s() {
         let what = || format!("locking K3s {}", k3s.version);
         lock.k3s = job.k3s(k3s, progress).with_context(what)?;
+        if handover::is_there(job.workspace.cluster_dir()) {
+            let what = || format!("locking the chart {}", handover::CHART);
+            let chart = job.chart(handover::CHART, progress).with_context(what)?;
+            lock.charts.push(chart);
+        }
     }
     lock.packages
         .sort_by(|a, b| (&a.base, &a.wanted).cmp(&(&b.base, &b.wanted)));
@@ -126,9 +134,9 @@ fn k3s_url(k3s: &K3s, name: &str) -> String {
 }
 
 /// A digest, and who named it.
-struct Vouched {
-    sha256: String,
-    by: String,
+pub(super) struct Vouched {
+    pub(super) sha256: String,
+    pub(super) by: String,
 }
 
 impl Job<'_> {
@@ -315,7 +323,7 @@ impl Job<'_> {
     }
 
     /// Brings a file into the cache, under the digest it must have.
-    fn download(
+    pub(super) fn download(
         &self,
         url: &str,
         digest: Vouched,

@@ -6,7 +6,7 @@ use node_config::Package;
 
 use crate::plan::K3s;
 
-use super::{BaseView, Content, Overlay, Owner, Part, extra};
+use super::{BaseView, Content, Overlay, Owner, Part, extra, units};
 
 /// K3s is its own client under other names, as its installer sets it up.
 const K3S_LINKS: [&str; 3] = ["crictl", "ctr", "kubectl"];
@@ -19,6 +19,8 @@ pub struct Payload {
     /// The packages that the agent installs, in that order; their files are
     /// among `files`, in [`node_config::paths::PACKAGES_DIR`].
     pub packages: Vec<Package>,
+    /// Names of units among `files` that the node starts.
+    pub units: Vec<&'static str>,
 }
 
 /// One file, root's.
@@ -46,6 +48,9 @@ pub(super) fn add(
     } in &payload.files
     {
         extra::add_file(overlay, base, path, *mode, Owner::ROOT, content.clone())?;
+    }
+    for unit in &payload.units {
+        units::enable(overlay, base, unit)?;
     }
     if k3s.is_some() {
         for name in K3S_LINKS {

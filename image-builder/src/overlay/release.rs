@@ -147,8 +147,8 @@ impl Carried {
             ));
         }
         Ok(Payload {
-            files: Vec::new(),
             packages: self.packages.clone(),
+            ..Payload::default()
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Downloads from servers that cut, stall, lie and redirect, all of them here.
 
+mod charts;
 mod child;
 mod faults;
 mod lab;

@@ -6,41 +6,71 @@ use imgbuild::fetch::{FetchError, Settings, Trouble};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::lab::{Lab, bytes, pinned, quick, unpinned};
 use crate::server::{ETAG, Server};
 
-/// An authority's certificate as PEM, and a server it vouches for.
-fn authority() -> (String, ServerConfig) {
+/// A server's certificate and key, and the authority that vouches for it; PEM.
+pub(crate) struct Identity {
+    pub(crate) authority: String,
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+/// One for `localhost`.
+pub(crate) fn identity() -> Identity {
     let key = KeyPair::generate().expect("key");
     let mut params = CertificateParams::new(Vec::new()).expect("parameters");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let certificate = params.self_signed(&key).expect("authority");
+    let authority = params.self_signed(&key).expect("authority");
     let issuer = Issuer::new(params, key);
     let key = KeyPair::generate().expect("key");
     let server = CertificateParams::new(vec!["localhost".into()])
         .expect("parameters")
         .signed_by(&key, &issuer)
         .expect("certificate");
-    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+    Identity {
+        authority: authority.pem(),
+        certificate: server.pem(),
+        key: key.serialize_pem(),
+    }
+}
+
+/// An authority's certificate as PEM, and a server it vouches for.
+pub(crate) fn authority() -> (String, ServerConfig) {
+    let Identity {
+        authority,
+        certificate,
+        key,
+    } = identity();
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("certificate");
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("key");
     let config = ServerConfig::builder_with_provider(default_provider().into())
         .with_safe_default_protocol_versions()
         .expect("versions")
         .with_no_client_auth()
-        .with_single_cert(vec![server.into()], key.into())
+        .with_single_cert(vec![certificate], key)
         .expect("configuration");
-    (certificate.pem(), config)
+    (authority, config)
 }
 
 /// A lab that trusts this authority.
 fn trusting(pem: &str) -> Lab {
+    let (settings, _file) = trusting_settings(pem);
+    Lab::new(settings)
+}
+
+/// Settings that trust this authority, and the file they name.
+pub(crate) fn trusting_settings(pem: &str) -> (Settings, tempfile::NamedTempFile) {
     let file = tempfile::NamedTempFile::new().expect("file");
     std::fs::write(file.path(), pem).expect("write");
-    Lab::new(Settings {
+    let settings = Settings {
         ca_file: Some(file.path().into()),
         ..quick()
-    })
+    };
+    (settings, file)
 }
 
 #[test]

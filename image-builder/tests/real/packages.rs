@@ -143,6 +143,7 @@ fn lab_with_packages() -> Option<(Lab, PathBuf)> {
             base: None,
             agent: &lab.agent,
             lock: &lock,
+            handover: None,
             cache: &cache,
             epoch: None,
         },

@@ -14,7 +14,7 @@ use node_config::{NodeConfig, paths};
 
 use self::place::Place;
 use super::{Look, Stage, StageError, Tell};
-use crate::system::{System, read_text, replace};
+use crate::system::{System, SystemError, read_text, replace};
 
 /// After the packages, which K3s' workloads need, and before the join, which is K3s'
 /// own work.
@@ -49,6 +49,9 @@ impl Stage for K3s {
         k3s.files.iter().try_for_each(|file| check(file, sys))?;
         let now = read_text(sys, DROP_IN)?;
         let place = place::find(node, k3s, &now, sys, tell)?;
+        if let Place::Joins(_) = place {
+            keep_the_handover(sys)?;
+        }
         tell_k3s(&place, &now, sys)?;
         Ok(replace(sys, paths::K3S_MAY_START, 0o644, b"")?)
     }
@@ -63,6 +66,19 @@ pub(in crate::stages) fn tell_k3s(
     if place.text() != now {
         sys.make_dir(DROP_IN_DIR, 0o755)?;
         replace(sys, DROP_IN, 0o600, place.text().as_bytes())?;
+    }
+    Ok(())
+}
+
+/// A cluster that is there was handed over long ago. A founder that was wiped and
+/// joins it would have K3s install Argo CD over the one that runs, as old as its
+/// image.
+fn keep_the_handover(sys: &dyn System) -> Result<(), SystemError> {
+    for path in paths::K3S_HANDOVER {
+        let skip = format!("{path}.skip");
+        if sys.mode(path)?.is_some() && sys.mode(&skip)?.is_none() {
+            replace(sys, &skip, 0o600, b"")?;
+        }
     }
     Ok(())
 }

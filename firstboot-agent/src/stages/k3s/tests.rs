@@ -17,6 +17,11 @@ fn machine() -> Fake {
     fake
 }
 
+/// Which files that hand the cluster over K3s is told to leave alone.
+fn skips(fake: &Fake) -> [bool; 3] {
+    paths::K3S_HANDOVER.map(|path| fake.exists(&format!("{path}.skip")))
+}
+
 fn drop_in(fake: &Fake) -> String {
     fake.text(DROP_IN)
 }
@@ -80,6 +85,24 @@ fn a_founder_founds_where_nobody_answers_and_joins_where_somebody_does() {
     assert!(alone.pauses.borrow().is_empty());
     let words = "may start, founder of the cluster".to_owned();
     assert_eq!(look, Look::Done(words));
+}
+
+#[test]
+fn a_founder_that_joins_hands_nothing_over() {
+    for (answering, skipped) in [("", false), ("192.168.4.13 ready\n", true)] {
+        let fake = machine();
+        cluster::servers(&fake, answering);
+        for path in paths::K3S_HANDOVER {
+            fake.put(path, 0o600, "kind: Application\n");
+        }
+        apply(&node(true, &[12, 13]), &fake).expect("applies");
+        assert_eq!(skips(&fake), [skipped; 3]);
+    }
+    // An image that hands nothing over gets no marks.
+    let fake = machine();
+    cluster::servers(&fake, "192.168.4.13 ready\n");
+    apply(&node(true, &[13]), &fake).expect("applies");
+    assert_eq!(skips(&fake), [false; 3]);
 }
 
 #[test]
@@ -186,12 +209,18 @@ fn without_a_token_it_is_fatal_and_a_damaged_one_is_not_quoted() {
 fn cut_at_every_call_it_ends_the_same() {
     for (founds, servers, answering) in [
         (true, &[12][..], ""),
+        (true, &[12], "192.168.4.12 ready\n"),
         (false, &[11, 12], "192.168.4.12 ready\n"),
     ] {
         let node = node(founds, servers);
         let ready = || {
             let fake = machine();
             cluster::servers(&fake, answering);
+            if founds {
+                for path in paths::K3S_HANDOVER {
+                    fake.put_synced(path, 0o600, "kind: Application\n");
+                }
+            }
             fake
         };
         let whole = ready();
@@ -216,6 +245,7 @@ fn cut_at_every_call_it_ends_the_same() {
                     "{fault:?}: {look:?}"
                 );
                 assert_eq!(drop_in(&fake), drop_in(&whole), "{fault:?}");
+                assert_eq!(skips(&fake), skips(&whole), "{fault:?}");
                 assert!(fake.files().contains_key(paths::K3S_MAY_START), "{fault:?}");
             }
         }

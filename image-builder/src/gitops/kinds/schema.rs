@@ -75,6 +75,14 @@ fn closed(schema: &Value) -> Value {
         let value = match key.as_str() {
             "properties" => each(value, closed),
             "items" | "additionalProperties" => closed(value),
+            // A flag within a pattern is Go's, and no pattern of JSON Schema.
+            "pattern"
+                if value
+                    .as_str()
+                    .is_some_and(|pattern| pattern.contains("(?i)")) =>
+            {
+                continue;
+            }
             // These only add conditions; the keys are named outside of them.
             "allOf" | "anyOf" | "oneOf" | "not" | "required" | "type" | "enum" | "pattern"
             | "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "minLength"

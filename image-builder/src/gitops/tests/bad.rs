@@ -119,8 +119,8 @@ const MISTAKES: [(&str, &str, &str, &str); 44] = [
     (
         "kube-apps/values/observability/monitoring/loki/values.yaml",
         "deploymentMode: Monolithic",
-        "deploymentMode: Tiny",
-        "\"Tiny\" is not one of",
+        "deploymentMode: [Monolithic]",
+        "is not of type \"string\"",
     ),
     (
         "bootstrap/argocd-values.yaml",

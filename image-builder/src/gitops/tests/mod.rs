@@ -12,28 +12,6 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::config;
 
-/// The charts the tree wants, as long as `charts.toml` does not say it itself.
-const CHARTS: [&str; 18] = [
-    "alloy",
-    "argo-cd",
-    "base",
-    "cert-manager",
-    "cloudnative-pg",
-    "cni",
-    "home-assistant",
-    "ingress-nginx",
-    "istiod",
-    "kube-prometheus-stack",
-    "loki",
-    "longhorn",
-    "metallb",
-    "sealed-secrets",
-    "stash",
-    "velero",
-    "ztunnel",
-    "argocd-apps",
-];
-
 /// Charts whose defaults are not in `ci/upstream`: their values are looked at once they
 /// are vendored.
 const WITHOUT_DEFAULTS: [&str; 3] = ["cert-manager", "sealed-secrets", "stash"];
@@ -67,15 +45,7 @@ fn collect(dir: &Path, name: &str, files: &mut Vec<(String, Vec<u8>)>) {
 /// The tree of the repository.
 fn tree() -> Tree {
     let tree = Tree::read(&repository().join("cluster")).expect("the tree");
-    let tree = tree.renamed("cluster");
-    if tree.bytes("charts.toml").is_some() {
-        return tree;
-    }
-    let wanted: String = CHARTS
-        .iter()
-        .map(|name| format!("[[chart]]\nname = \"{name}\"\n"))
-        .collect();
-    tree.with("charts.toml", wanted.into_bytes())
+    tree.renamed("cluster")
 }
 
 fn cluster() -> ClusterFile {

@@ -18,6 +18,8 @@ use crate::source::digest;
 pub enum Kind {
     /// A base as it is published.
     Download,
+    /// What a repository of charts had, the last time it was asked.
+    ChartIndex,
     /// An unpacked base.
     RawBase,
     /// A base's root file system at a node's size.
@@ -26,12 +28,18 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in the order they are made from one another.
-    pub const ALL: [Self; 3] = [Self::Download, Self::RawBase, Self::EnlargedRoot];
+    pub const ALL: [Self; 4] = [
+        Self::Download,
+        Self::ChartIndex,
+        Self::RawBase,
+        Self::EnlargedRoot,
+    ];
 
     /// The directory's name.
     pub(super) fn dir(self) -> &'static str {
         match self {
             Self::Download => "download",
+            Self::ChartIndex => "index",
             Self::RawBase => "raw",
             Self::EnlargedRoot => "root",
         }
@@ -40,7 +48,7 @@ impl Kind {
     /// Bytes that [`Kind::digest`] reads of a file.
     pub(super) fn to_read(self, file: &Metadata) -> u64 {
         match self {
-            Self::Download | Self::RawBase => file.len(),
+            Self::Download | Self::ChartIndex | Self::RawBase => file.len(),
             Self::EnlargedRoot => file.blocks() * 512,
         }
     }
@@ -49,7 +57,9 @@ impl Kind {
     /// known by what is in them.
     pub(super) fn digest(self, file: &File, progress: &mut dyn Progress) -> io::Result<String> {
         match self {
-            Self::Download | Self::RawBase => digest::sha256(&mut &*file, progress),
+            Self::Download | Self::ChartIndex | Self::RawBase => {
+                digest::sha256(&mut &*file, progress)
+            }
             Self::EnlargedRoot => {
                 let region = Region::whole(Arc::new(file.try_clone()?))?;
                 digest::sha256_of_data(&region, progress)
@@ -62,6 +72,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Download => "download",
+            Self::ChartIndex => "chart index",
             Self::RawBase => "raw base",
             Self::EnlargedRoot => "enlarged root",
         })

@@ -2,7 +2,8 @@
 //! that did not change since. Everything here can be deleted at any time.
 //!
 //! ```text
-//! download/ raw/ root/    the entries, by kind
+//! download/ index/        the entries, by kind
+//! raw/ root/
 //! record/KIND/NAME        an entry's stamp, sha256 and origin; its time is
 //!                         when the entry was used last
 //! digest/ checked/        files that did not change; bases that were checked
@@ -71,6 +72,12 @@ impl Cache {
     /// Where a downloaded file with this digest is kept.
     pub fn download(&self, digest: &str, name: &str) -> PathBuf {
         self.path(Kind::Download, &format!("{digest}-{name}"))
+    }
+
+    /// Where the index of a repository of charts is kept, by its URL.
+    pub fn index(&self, url: &str) -> PathBuf {
+        let name = format!("{}.yaml", hex(&Sha256::digest(url.as_bytes())));
+        self.path(Kind::ChartIndex, &name)
     }
 
     /// The sha256 of a file, computed again only when the file changed: its
