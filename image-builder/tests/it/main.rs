@@ -18,3 +18,4 @@ mod terminal;
 mod unpack;
 mod used;
 mod watch;
+mod workflows;
