@@ -40,6 +40,10 @@ fn a_few_questions_make_a_cluster() {
         ("Servers: 1, 3 or 5 [1]: ", ""),
         ("Agents [2]: ", "1"),
         ("Login name [admin]: ", ""),
+        (
+            "Git repository this folder will be in [https://git.example.org/homelab.git]: ",
+            "",
+        ),
         ("id_ed25519.pub]: ", "~/.ssh/id_ed25519.pub"),
         ("New passphrase of the secrets: ", "canary, and long enough"),
         ("Once more: ", "canary, and long enough"),

@@ -92,9 +92,15 @@ fn the_first_server_founds_its_cluster_and_runs_after_every_boot() {
     assert_eq!(said("k3s"), "may start, founder of the cluster");
     assert_eq!(said("join"), "pi-1 is Ready, founder of the cluster");
     let preflight = said("preflight");
-    for words in ["memory cgroup on", "pages of 4 KiB", "fsync"] {
+    for words in ["memory cgroup on", "pages of 4 KiB"] {
         assert!(preflight.contains(words), "{preflight}");
     }
+    // Whether the disk is a slow one depends on what else the machine does.
+    let measured = ["fsync in", "to make a write durable"];
+    assert!(
+        measured.iter().any(|words| preflight.contains(words)),
+        "{preflight}"
+    );
     // The page is there for some minutes more, and says the same.
     let page = "exec 3<>/dev/tcp/127.0.0.1/8470; printf 'GET /report.json HTTP/1.1\\r\\n\\r\\n' >&3; cat <&3";
     let page = run(&format!("bash -c \"{page}\""));
