@@ -23,6 +23,7 @@ static NODE: LazyLock<NewNode> = LazyLock::new(|| NewNode {
     role: Role::Agent,
     profile: "pi5-ssd".into(),
     mac: None,
+    taints: Vec::new(),
     labels: BTreeMap::from([("disk".into(), "nvme".into())]),
 });
 
