@@ -4,6 +4,7 @@
 pub(crate) mod cluster;
 pub(crate) mod disk;
 pub(crate) mod dpkg;
+pub(crate) mod faults;
 pub(crate) mod machine;
 pub(crate) mod supervisor;
 

@@ -3,8 +3,9 @@
 use node_config::paths;
 
 use super::*;
-use crate::system::fake::{Fake, Fault};
+use crate::system::fake::Fake;
 use crate::tests::cluster::{self, UNIT, node};
+use crate::tests::faults::at_every_call;
 use crate::tests::machine;
 
 const AT_12: &str = "server: \"https://192.168.4.12:6443\"\n";
@@ -173,26 +174,9 @@ fn a_unit_that_died_is_started_again() {
 #[test]
 fn cut_or_failing_at_every_call_it_joins_in_the_end() {
     let node = node(false, &[12]);
-    let whole = machine();
-    let result = whole.power_on(None, |fake| apply(&node, fake));
-    assert!(matches!(result, Some(Ok(Look::Done(_)))), "{result:?}");
-    for call in 0..whole.calls() {
-        for fault in [
-            Fault::CutBefore(call),
-            Fault::CutWithin(call),
-            Fault::Fail(call),
-        ] {
-            let fake = machine();
-            let first = fake.power_on(Some(fault), |fake| apply(&node, fake));
-            if let Some(Err(error)) = &first {
-                assert!(matches!(error, StageError::Retry(_)), "{fault:?}: {error}");
-            }
-            let look = fake.power_on(None, |fake| apply(&node, fake));
-            assert!(
-                matches!(look, Some(Ok(Look::Done(_)))),
-                "{fault:?}: {look:?}"
-            );
-            assert_eq!(fake.text(DROP_IN), AT_12, "{fault:?}");
-        }
-    }
+    at_every_call(
+        machine,
+        |fake| apply(&node, fake),
+        |fake, fault| assert_eq!(fake.text(DROP_IN), AT_12, "{fault:?}"),
+    );
 }

@@ -18,11 +18,17 @@ const TOKEN: &str = "the token is not the cluster's, or it expired: the secrets 
 
 /// What K3s writes (pkg/agent/config, pkg/clientaccess, pkg/cluster, pkg/cli,
 /// pkg/daemons), and what helps.
-const SIGNS: [(&str, &str); 11] = [
+const SIGNS: [(&str, &str); 12] = [
     (
         "Node password rejected",
         "the cluster knows another machine by this name: write this disk with the secrets that \
          machine had, or remove it there with `kubectl delete node` and its name",
+    ),
+    // pkg/etcd; k3s-io/k3s issue 10408.
+    (
+        "duplicate node name found",
+        "etcd still has the server that this one replaces: `kubectl delete node` and its name takes \
+         it out, and this one joins by itself then",
     ),
     (
         "critical configuration value mismatch",

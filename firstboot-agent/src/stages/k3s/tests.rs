@@ -5,8 +5,9 @@ use node_config::NodeConfig;
 use super::*;
 use crate::supervisor::TOKEN;
 use crate::supervisor::authority::sha256;
-use crate::system::fake::{Fake, Fault};
+use crate::system::fake::Fake;
 use crate::tests::cluster::{self, node};
+use crate::tests::faults::at_every_call;
 use crate::tests::machine;
 
 fn machine() -> Fake {
@@ -224,30 +225,16 @@ fn cut_at_every_call_it_ends_the_same() {
             fake
         };
         let whole = ready();
-        let result = whole.power_on(None, |fake| apply(&node, fake));
-        assert!(matches!(result, Some(Ok(Look::Done(_)))), "{result:?}");
-        let calls = whole.calls();
-        assert!(calls > 8, "{calls} calls");
-        for call in 0..calls {
-            for fault in [
-                Fault::CutBefore(call),
-                Fault::CutWithin(call),
-                Fault::Fail(call),
-            ] {
-                let fake = ready();
-                let first = fake.power_on(Some(fault), |fake| apply(&node, fake));
-                if let Some(Err(error)) = &first {
-                    assert!(matches!(error, StageError::Retry(_)), "{fault:?}: {error}");
-                }
-                let look = fake.power_on(None, |fake| apply(&node, fake));
-                assert!(
-                    matches!(look, Some(Ok(Look::Done(_)))),
-                    "{fault:?}: {look:?}"
-                );
-                assert_eq!(drop_in(&fake), drop_in(&whole), "{fault:?}");
-                assert_eq!(skips(&fake), skips(&whole), "{fault:?}");
+        apply(&node, &whole).expect("applies");
+        let calls = at_every_call(
+            ready,
+            |fake| apply(&node, fake),
+            |fake, fault| {
+                assert_eq!(drop_in(fake), drop_in(&whole), "{fault:?}");
+                assert_eq!(skips(fake), skips(&whole), "{fault:?}");
                 assert!(fake.files().contains_key(paths::K3S_MAY_START), "{fault:?}");
-            }
-        }
+            },
+        );
+        assert!(calls > 8, "{calls} calls");
     }
 }

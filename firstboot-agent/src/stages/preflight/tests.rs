@@ -5,7 +5,8 @@ use std::time::Duration;
 use node_config::{Role, paths};
 
 use super::*;
-use crate::system::fake::{Fake, Fault};
+use crate::system::fake::Fake;
+use crate::tests::faults::at_every_call;
 use crate::tests::{cluster, machine};
 
 const LABEL: &str = "/etc/rancher/k3s/config.yaml.d/20-disk.yaml";
@@ -202,27 +203,12 @@ fn cut_or_failing_at_every_call_a_slow_disk_gets_its_label() {
         fake.append_takes.set(Duration::from_millis(20));
         fake
     };
-    let whole = slow();
-    let result = whole.power_on(None, |fake| apply(&node, fake));
-    assert!(matches!(result, Some(Ok(Look::Done(_)))), "{result:?}");
-    for call in 0..whole.calls() {
-        for fault in [
-            Fault::CutBefore(call),
-            Fault::CutWithin(call),
-            Fault::Fail(call),
-        ] {
-            let fake = slow();
-            let first = fake.power_on(Some(fault), |fake| apply(&node, fake));
-            if let Some(Err(error)) = &first {
-                assert!(matches!(error, StageError::Retry(_)), "{fault:?}: {error}");
-            }
-            let look = fake.power_on(None, |fake| apply(&node, fake));
-            assert!(
-                matches!(look, Some(Ok(Look::Done(_)))),
-                "{fault:?}: {look:?}"
-            );
+    at_every_call(
+        slow,
+        |fake| apply(&node, fake),
+        |fake, fault| {
             assert!(fake.exists(LABEL), "{fault:?}");
             assert!(!fake.exists("/var/lib/imgbuild/fsync-probe"), "{fault:?}");
-        }
-    }
+        },
+    );
 }
