@@ -21,6 +21,9 @@ pub const END: &str = "minisig";
 /// More than any signature has: four lines, and a comment of file names.
 pub const MAX: u64 = 64 << 10;
 
+/// Bytes of an Ed25519 signature (RFC 8032, section 5.1.6).
+const ED25519_SIGNATURE: usize = 64;
+
 /// Why something is not signed, or not by whom it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
@@ -248,6 +251,14 @@ impl FromStr for Comment {
     }
 }
 
+/// Whether the last line is as long as a signature is: minisign 0.10.0 cuts it
+/// without a look at its length, and panics on a short one.
+fn is_whole(signature: &str) -> bool {
+    let line = signature.lines().nth(3).unwrap_or_default();
+    let bytes = STANDARD.decode(line.trim());
+    bytes.is_ok_and(|bytes| bytes.len() == ED25519_SIGNATURE)
+}
+
 /// Checks that one of `trusted` signed `content`; who, and what it says.
 ///
 /// # Errors
@@ -257,6 +268,9 @@ pub fn verify(
     signature: &str,
     trusted: &[PublicKey],
 ) -> Result<(KeyId, Comment), SignError> {
+    if !is_whole(signature) {
+        return Err(SignError::Signature);
+    }
     let signature = SignatureBox::from_string(signature).map_err(|_| SignError::Signature)?;
     let found = key_id(signature.keynum());
     let key = trusted.iter().find(|key| key.id() == found);

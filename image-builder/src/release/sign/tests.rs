@@ -123,6 +123,12 @@ fn whatever_is_changed_is_noticed() {
             Err(SignError::Signature)
         ));
     }
+    // Found by fuzzing: the crate panics on a last line that is too short.
+    let short = [&lines[..3], &["B4NIAJbjbV01JkskYsBx"]].concat().join("\n");
+    assert!(matches!(
+        verify(b"content\n", &short, &trusted),
+        Err(SignError::Signature)
+    ));
     let other = generate(None)
         .expect("a key")
         .1
