@@ -1,9 +1,7 @@
 //! `charts.lock`: what was taken for each chart that is wanted. A value, sorted by
 //! name and written whole; made for review.
 
-use std::fs::Permissions;
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +10,7 @@ use super::wanted::{Chart, Repository, name};
 use super::{ChartsError, Version};
 use crate::config::download::{digest, url};
 use crate::config::{Disk, Files as _};
-use crate::io::Scratch;
+use crate::io::put_text;
 
 /// The version this code writes and reads.
 const VERSION: u32 = 1;
@@ -107,16 +105,7 @@ impl Locked {
     /// # Errors
     /// When it cannot be written; the old one is still there then.
     pub fn save(&self, path: &Path) -> Result<(), ChartsError> {
-        let write = || {
-            let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-            let scratch = Scratch::new(dir.unwrap_or(Path::new(".")))?;
-            scratch.file().write_all(self.render().as_bytes())?;
-            scratch
-                .file()
-                .set_permissions(Permissions::from_mode(0o644))?;
-            scratch.keep(path, true)
-        };
-        write().map_err(ChartsError::file("writing", path))
+        put_text(path, &self.render(), true).map_err(ChartsError::file("writing", path))
     }
 
     /// Reads the text of a lock.

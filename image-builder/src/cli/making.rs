@@ -13,6 +13,7 @@ use crate::handover::Handover;
 use crate::lock::{self, Lock};
 use crate::plan::{BaseRef, NodePlan};
 use crate::progress::Silent;
+use crate::release::record::{self, Record};
 use crate::release::verify::{self, Terms};
 use crate::secrets::{self, Vault};
 use crate::source::Cache;
@@ -119,9 +120,11 @@ impl Made {
 
 /// A release image by one of the cluster's publishers, as a base.
 fn verified(path: &Path, workspace: &Workspace, making: &Making) -> anyhow::Result<BaseRef> {
+    let mut used = Record::load(&record::path(workspace.cluster_dir()))?;
     let terms = Terms {
         keys: &workspace.release().keys,
         least: making.min_version.as_deref(),
+        used: Some(&used),
     };
     let what = || format!("verifying {}", path.display());
     let (release, base) = verify::image(path, terms, &mut Silent).with_context(what)?;
@@ -129,6 +132,7 @@ fn verified(path: &Path, workspace: &Workspace, making: &Making) -> anyhow::Resu
         "{}, signed with the key {}",
         release.comment.name, release.signer
     );
+    used.note(&release.comment)?;
     Ok(base)
 }
 

@@ -42,7 +42,8 @@ pub(super) struct Args {
 #[derive(Debug, thiserror::Error)]
 #[error(
     "made again it is not the same; these differ: {}. Lock, agent and imgbuild have to be those of \
-     the release; `imgbuild rebuild --output` keeps what was made, `imgbuild inspect diff` compares",
+     the release; `imgbuild rebuild --output` keeps what was made, `imgbuild inspect A diff B` \
+     compares two images",
     .0.join(", ")
 )]
 pub(super) struct NotTheSame(Vec<String>);

@@ -14,6 +14,7 @@ use crate::device::Bytes;
 use crate::flash::{Checked, Range, check};
 use crate::io::{ReadAt as _, Region};
 use crate::layout::Table;
+use crate::release::record::{self, Record};
 use crate::release::verify::{self, Terms};
 
 /// Arguments of `imgbuild verify`.
@@ -63,14 +64,19 @@ fn release(global: &Global, args: &Args) -> anyhow::Result<()> {
     let path = &args.what;
     let verifying = || format!("verifying {}", path.display());
     // A release is verified with a cluster file or without.
-    let of_cluster = match global.cluster.exists() {
-        true => global.workspace()?.release().keys.clone(),
-        false => Vec::new(),
+    let (of_cluster, used) = match global.cluster.exists() {
+        true => {
+            let workspace = global.workspace()?;
+            let used = Record::load(&record::path(workspace.cluster_dir()))?;
+            (workspace.release().keys.clone(), Some(used))
+        }
+        false => (Vec::new(), None),
     };
     let keys = trusted(&args.keys, &of_cluster)?;
     let terms = Terms {
         keys: &keys,
         least: args.min_version.as_deref(),
+        used: used.as_ref(),
     };
     let mut terminal = Terminal::new()?;
     let verified = match path.is_dir() {

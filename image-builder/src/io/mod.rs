@@ -14,7 +14,7 @@ pub use blob::Blob;
 pub use cow::CowRegion;
 pub use cursor::BlockCursor;
 pub use region::Region;
-pub use scratch::Scratch;
+pub use scratch::{Scratch, put_text};
 pub use stream::Stream;
 pub use writeback::Writeback;
 

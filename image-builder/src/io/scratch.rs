@@ -1,7 +1,7 @@
 //! Files that are written beside their place and moved there when complete.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -68,6 +68,21 @@ impl Scratch {
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
         File::open(dir.unwrap_or(Path::new(".")))?.sync_all()
     }
+}
+
+/// Writes a text that everybody may read, complete or not at all. `replace` says
+/// whether a file of that name may go.
+///
+/// # Errors
+/// `AlreadyExists` when it may not; else when it cannot be written. The old one is
+/// still there then.
+pub fn put_text(path: &Path, text: &str, replace: bool) -> io::Result<()> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let scratch = Scratch::new(dir.unwrap_or(Path::new(".")))?;
+    scratch.file().write_all(text.as_bytes())?;
+    let for_all = fs::Permissions::from_mode(0o644);
+    scratch.file().set_permissions(for_all)?;
+    scratch.keep(path, replace)
 }
 
 /// A new empty folder in `dir`, named as one in the making. It is gone with what is

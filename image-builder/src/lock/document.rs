@@ -1,8 +1,6 @@
 //! The lock as text.
 
-use std::fs::Permissions;
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use node_config::package::{Package, PackageError};
@@ -12,7 +10,7 @@ use super::{ChartFile, Deb, Download, Lock, PackageSet, VERSION};
 use crate::charts;
 use crate::config::download::{digest, url};
 use crate::config::{Disk, Files as _};
-use crate::io::Scratch;
+use crate::io::put_text;
 
 /// A lock of a thousand nodes' worth of packages has a tenth of this.
 const LIMIT: u64 = 16 << 20;
@@ -88,15 +86,7 @@ impl Lock {
     /// # Errors
     /// When it cannot be written; the old one is still there then.
     pub fn save(&self, path: &Path) -> Result<(), LockError> {
-        let write = || {
-            let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-            let scratch = Scratch::new(dir.unwrap_or(Path::new(".")))?;
-            scratch.file().write_all(self.render().as_bytes())?;
-            let for_all = Permissions::from_mode(0o644);
-            scratch.file().set_permissions(for_all)?;
-            scratch.keep(path, true)
-        };
-        write().map_err(|source| LockError::File {
+        put_text(path, &self.render(), true).map_err(|source| LockError::File {
             doing: "writing",
             path: path.into(),
             source,

@@ -17,6 +17,7 @@ pub mod documents;
 pub mod facts;
 pub mod manifest;
 pub mod pack;
+pub mod record;
 pub mod seal;
 pub mod sign;
 pub mod sums;

@@ -1,7 +1,5 @@
 //! Signing a release that is there already: whoever builds need not have the key.
 
-use std::fs::File;
-use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
@@ -12,7 +10,7 @@ use super::manifest::Manifest;
 use super::sign::{Comment, SigningKey};
 use super::verify::{Unfit, listed, whole};
 use super::{manifest, sums};
-use crate::io::Scratch;
+use crate::io::put_text;
 use crate::progress::Progress;
 use crate::sink::SinkError;
 
@@ -29,15 +27,8 @@ pub fn seal(dir: &Path, key: &SigningKey, progress: &mut dyn Progress) -> anyhow
     let manifest = whole(dir, &digests, progress)?;
     let comment = comment(&manifest, digests.into_keys().collect())?;
     let signed = key.sign(text.as_bytes(), &comment)?;
-    let write = || {
-        let scratch = Scratch::new(dir)?;
-        scratch.file().write_all(signed.as_bytes())?;
-        // It is published: not its writer's alone.
-        let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-        File::set_permissions(scratch.file(), open)?;
-        scratch.keep(&signature, false)
-    };
-    write().map_err(|error| SinkError::Write(signature.clone(), error))?;
+    put_text(&signature, &signed, false)
+        .map_err(|error| SinkError::Write(signature.clone(), error))?;
     Ok(comment)
 }
 

@@ -11,6 +11,7 @@ use debversion::Version;
 
 use super::facts;
 use super::manifest::{self, Manifest};
+use super::record::Record;
 use super::sign::{self, Comment, KeyId, PublicKey};
 use super::sums;
 use super::{Hashed, Told};
@@ -87,6 +88,20 @@ pub enum Unfit {
         /// The least.
         least: String,
     },
+    /// Older than what was used before.
+    #[error(
+        "this is version {version}, and {newest} was used here before; get a newer one, or, to go \
+         back on purpose, write {version} into {}",
+        record.display()
+    )]
+    Replayed {
+        /// Its version.
+        version: String,
+        /// What was used.
+        newest: String,
+        /// Where that is written down.
+        record: PathBuf,
+    },
     /// The packed image is not the image that is described.
     #[error("{name} unpacks to sha256 {found}, and {described} is described; get another release")]
     Unpacks {
@@ -106,6 +121,8 @@ pub struct Terms<'a> {
     pub keys: &'a [PublicKey],
     /// The least version, if any is asked for.
     pub least: Option<&'a str>,
+    /// What was used before, if somebody keeps count.
+    pub used: Option<&'a Record>,
 }
 
 /// Verifies a whole release: the signature, every file, and that both packed
@@ -142,10 +159,17 @@ pub(super) fn whole(
         let own = name == sums::NAME || name == sums::signature();
         ensure!(own || digests.contains_key(&name), Unfit::Foreign(name));
     }
-    let mut manifest = None;
+    // What is wrong is found in the order of what the looking costs.
+    let mut files = Vec::new();
     for (name, digest) in digests {
         let path = dir.join(name);
         ensure!(path.is_file(), Unfit::Missing(name.clone()));
+        let len = path.metadata().map_or(0, |file| file.len());
+        files.push((len, path, name, digest));
+    }
+    files.sort();
+    let mut manifest = None;
+    for (_, path, name, digest) in files {
         check(&path, name, digest, progress)?;
         if name.ends_with(manifest::END) {
             let text = read(&path, MAX_SUMS as u64)?;
@@ -227,6 +251,9 @@ fn signed(
                 least: least.to_owned(),
             }
         );
+    }
+    if let Some(used) = terms.used {
+        used.check(&comment)?;
     }
     Ok((signer, comment, digests))
 }

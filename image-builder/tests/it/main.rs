@@ -4,6 +4,7 @@
 mod boot;
 mod cache;
 mod compose;
+mod diff;
 mod fixture;
 mod flash;
 mod gitops;

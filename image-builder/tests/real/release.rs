@@ -133,7 +133,12 @@ fn a_release_is_what_others_can_check_and_becomes_a_node() {
     everything.arg(&dir).run(&[1]).expect("not there");
 
     // The same from elsewhere, by somebody else's habits, on one core.
-    let mut other = publisher.release("again");
+    let mut other = lab.imgbuild();
+    other
+        .arg("rebuild")
+        .arg(&dir)
+        .arg("--output")
+        .arg(lab.path("again"));
     other
         .env("TZ", "Pacific/Auckland")
         .env("LANG", "tr_TR.UTF-8")
@@ -184,6 +189,8 @@ fn a_release_is_what_others_can_check_and_becomes_a_node() {
         .arg("--output")
         .arg(&node);
     good(&mut build);
+    let record = fs::read_to_string(lab.path("releases.toml")).expect("a record");
+    assert!(record.ends_with("imgbuild-lab = \"1.2\"\n"), "{record}");
     judge_file_systems(lab, &node);
     let rig = Rig::new(lab, &node);
     let mut guest = rig.start(DiskBus::Virtio);
@@ -332,6 +339,12 @@ fn refuse_what_is_not_right(publisher: &Publisher, dir: &Path) {
             .status
             .success()
     );
+    // A newer one was used.
+    let record = lab.path("releases.toml");
+    let text = "version = 1\n[newest]\nimgbuild-lab = \"1.10\"\n";
+    fs::write(&record, text).expect("written");
+    refused("replayed", &nothing, &[], "and 1.10 was used here before");
+    fs::remove_file(&record).expect("removed");
     // A good signature on another release's list.
     let other = "timestamp:1 name:imgbuild-lab-2.0 version:2.0 files:imgbuild-lab-2.0.img.xz";
     refused(
