@@ -9,6 +9,7 @@ mod image;
 mod peak;
 mod peers;
 mod race;
+mod release;
 mod root;
 mod site;
 mod table;
@@ -50,6 +51,7 @@ enum Part {
     Build,
     Write,
     Unpack,
+    Release,
 }
 
 /// Goals of issue 2, "Shown by".
@@ -103,6 +105,10 @@ pub(crate) fn run(request: &Request) -> Result<()> {
     }
     if asked(Part::Unpack) {
         rows.extend(unpack::rows(workspace(), &dir, request.rounds)?);
+    }
+    if asked(Part::Release) {
+        let site = Site::prepare(workspace(), &dir, "release", 0)?;
+        rows.extend(release::rows(&site, request.rounds)?);
     }
     let machine = machine(&dir)?;
     fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;

@@ -25,6 +25,24 @@ pub(super) trait Contestant {
     fn run(&self) -> Result<()>;
 }
 
+/// A line of bash, which fails when any program in it does.
+pub(super) struct Script {
+    pub(super) text: String,
+    pub(super) outputs: Vec<PathBuf>,
+}
+
+impl Contestant for Script {
+    fn outputs(&self) -> Vec<PathBuf> {
+        self.outputs.clone()
+    }
+
+    fn run(&self) -> Result<()> {
+        Cmd::new("bash")
+            .args(["-o", "pipefail", "-c", &self.text])
+            .run()
+    }
+}
+
 /// The median time of each in seconds. In turns instead of one after the other: a machine that is slow for a minute is slow for all of
 /// them. The first round warms up and does not count.
 pub(super) fn race<const N: usize>(

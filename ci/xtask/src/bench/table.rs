@@ -34,6 +34,17 @@ impl Row {
         }
     }
 
+    /// How large two files are, in MiB.
+    pub(super) fn size(name: impl Into<String>, ours: f64, peer: f64, goal: f64) -> Row {
+        Row {
+            name: name.into(),
+            ours,
+            peer,
+            goal,
+            unit: "MiB",
+        }
+    }
+
     fn ratio(&self) -> f64 {
         self.ours / self.peer
     }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use super::race::{Contestant, race};
+use super::race::{Contestant, Script, race};
 use super::site::BASE;
 use super::table::Row;
 use super::{GOAL_MEMORY_MIB, peak, say};
@@ -38,12 +38,12 @@ pub(super) fn rows(root: &Path, run: &Path, rounds: u32) -> Result<Vec<Row>> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let xz = format!("xz -dc -T{cores} '{}'", packed.display());
     let raw = dir.join("peer.img");
-    let hashed = Pipeline {
-        script: format!("{xz} | sha256sum"),
+    let hashed = Script {
+        text: format!("{xz} | sha256sum"),
         outputs: vec![],
     };
-    let written = Pipeline {
-        script: format!(
+    let written = Script {
+        text: format!(
             "sha256sum '{packed}' & {xz} | tee >(sha256sum) | dd of='{raw}' bs=1M iflag=fullblock conv=sparse,fsync status=none; wait",
             packed = packed.display(),
             raw = raw.display(),
@@ -125,22 +125,5 @@ impl Contestant for Ours {
     fn run(&self) -> Result<()> {
         let line = self.line();
         Cmd::new(&line[0]).args(&line[1..]).run()
-    }
-}
-
-struct Pipeline {
-    script: String,
-    outputs: Vec<PathBuf>,
-}
-
-impl Contestant for Pipeline {
-    fn outputs(&self) -> Vec<PathBuf> {
-        self.outputs.clone()
-    }
-
-    fn run(&self) -> Result<()> {
-        Cmd::new("bash")
-            .args(["-o", "pipefail", "-c", &self.script])
-            .run()
     }
 }
