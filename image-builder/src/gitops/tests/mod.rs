@@ -4,6 +4,7 @@ mod bad;
 mod embedded;
 mod exporter;
 mod golden;
+mod kubectl;
 mod scaffold;
 mod second;
 
