@@ -5,6 +5,7 @@ mod embedded;
 mod exporter;
 mod golden;
 mod kubectl;
+mod promtool;
 mod scaffold;
 mod second;
 
