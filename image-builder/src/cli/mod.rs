@@ -20,6 +20,7 @@ mod lock;
 mod making;
 mod network;
 mod node;
+mod published;
 mod rebuild;
 mod release;
 mod schema;

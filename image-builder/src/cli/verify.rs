@@ -1,27 +1,32 @@
 //! `imgbuild verify`.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde_json::json;
+use tempfile::TempDir;
 
 use super::Global;
+use super::network::Network;
+use super::published;
 use super::signing::trusted;
 use super::terminal::{Terminal, print_json};
 use crate::device::Bytes;
 use crate::flash::{Checked, Range, check};
-use crate::io::{ReadAt as _, Region};
+use crate::io::{self, ReadAt as _, Region};
 use crate::layout::Table;
+use crate::plan::Source;
 use crate::release::record::{self, Record};
 use crate::release::verify::{self, Terms};
 
 /// Arguments of `imgbuild verify`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A release's folder or one of its packed images; a disk, or a copy of one.
-    #[arg(value_name = "RELEASE|DISK")]
+    /// A release's folder or one of its packed images, here or by its address on the
+    /// network; a disk, or a copy of one.
+    #[arg(value_name = "RELEASE|URL|DISK")]
     what: PathBuf,
     /// A minisign public key whose releases count, or a file with one, beside those
     /// of the cluster file.
@@ -30,9 +35,14 @@ pub(super) struct Args {
     /// The least version of a release.
     #[arg(long, value_name = "VERSION")]
     min_version: Option<String>,
+    /// Where to keep what is downloaded; without it nothing is kept.
+    #[arg(long, short, value_name = "DIR")]
+    output: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    network: Network,
 }
 
 /// A disk that is not as it was written.
@@ -54,23 +64,23 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
     let packed = path
         .extension()
         .is_some_and(|end| end == "xz" || end == "zst");
-    match path.is_dir() || packed {
+    match published::address(path).is_some() || path.is_dir() || packed {
         true => release(global, args),
         false => disk(args),
     }
 }
 
 fn release(global: &Global, args: &Args) -> anyhow::Result<()> {
-    let path = &args.what;
-    let verifying = || format!("verifying {}", path.display());
+    let verifying = || format!("verifying {}", args.what.display());
     // A release is verified with a cluster file or without.
-    let (of_cluster, used) = match global.cluster.exists() {
+    let (of_cluster, used, source) = match global.cluster.exists() {
         true => {
             let workspace = global.workspace()?;
             let used = Record::load(&record::path(workspace.cluster_dir()))?;
-            (workspace.release().keys.clone(), Some(used))
+            let keys = workspace.release().keys.clone();
+            (keys, Some(used), workspace.source().clone())
         }
-        false => (Vec::new(), None),
+        false => (Vec::new(), None, Source::default()),
     };
     let keys = trusted(&args.keys, &of_cluster)?;
     let terms = Terms {
@@ -79,9 +89,19 @@ fn release(global: &Global, args: &Args) -> anyhow::Result<()> {
         used: used.as_ref(),
     };
     let mut terminal = Terminal::new()?;
+    let (path, _scratch) = match published::address(&args.what) {
+        None if args.output.is_some() => bail!("--output is for a release on the network"),
+        None => (args.what.clone(), None),
+        Some(address) => {
+            let (into, scratch) = place(global, args)?;
+            let client = args.network.client(&source)?;
+            let path = published::bring(&client, &address, terms, &into, &mut terminal);
+            (path.with_context(verifying)?, scratch)
+        }
+    };
     let verified = match path.is_dir() {
-        true => verify::folder(path, terms, &mut terminal),
-        false => verify::image(path, terms, &mut terminal).map(|(verified, _)| verified),
+        true => verify::folder(&path, terms, &mut terminal),
+        false => verify::image(&path, terms, &mut terminal).map(|(verified, _)| verified),
     };
     let verified = verified.with_context(verifying)?;
     terminal.finish();
@@ -100,7 +120,7 @@ fn release(global: &Global, args: &Args) -> anyhow::Result<()> {
     }
     eprintln!(
         "{}: {}, signed with the key {}; {} right: {}",
-        path.display(),
+        args.what.display(),
         verified.comment.name,
         verified.signer,
         match names.len() {
@@ -110,6 +130,20 @@ fn release(global: &Global, args: &Args) -> anyhow::Result<()> {
         names.join(", ")
     );
     Ok(())
+}
+
+/// The folder for what is downloaded; one that nobody named is gone with the value
+/// beside it.
+fn place(global: &Global, args: &Args) -> anyhow::Result<(PathBuf, Option<TempDir>)> {
+    if let Some(dir) = &args.output {
+        fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
+        return Ok((dir.clone(), None));
+    }
+    let cache = global.cache()?;
+    let dir = cache.dir();
+    fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
+    let scratch = io::scratch::folder(dir).context("making a scratch folder")?;
+    Ok((scratch.path().to_owned(), Some(scratch)))
 }
 
 fn disk(args: &Args) -> anyhow::Result<()> {

@@ -223,6 +223,14 @@ pub fn image(
     Ok((verified, base))
 }
 
+/// The names and digests that a folder's list promises, before any of them is here.
+///
+/// # Errors
+/// [`Unfit`] in the chain when the list is not signed as it has to be.
+pub fn promised(dir: &Path, terms: Terms<'_>) -> anyhow::Result<BTreeMap<String, String>> {
+    signed(dir, terms).map(|(_, _, digests)| digests)
+}
+
 /// The list of files, if it is signed and new enough.
 fn signed(
     dir: &Path,

@@ -4,6 +4,7 @@ mod charts;
 mod child;
 mod faults;
 mod lab;
+mod published;
 mod reach;
 mod resume;
 mod server;
