@@ -1,7 +1,7 @@
 //! A small signed repository of real Debian arm64 packages, and beside it the full index of the release it is taken from.
 //!
-//! `out/repo` holds `key.asc` (who signed), `dists/` and `pool/` (what open-iscsi, nfs-common and cryptsetup need, down to the C
-//! library), and `full/dists/` (every package by name, no file of it). All of it comes from the machine's own apt sources by its own
+//! `out/repo` holds `key.asc` (who signed), `dists/` and `pool/` (what open-iscsi, nfs-common, cryptsetup and a kernel need, down to the
+//! C library), and `full/dists/` (every package by name, no file of it). All of it comes from the machine's own apt sources by its own
 //! apt, in a root of its own; the key is made for the occasion and thrown away.
 
 use std::fs;
@@ -15,8 +15,14 @@ use crate::cache::{self, Entry};
 use crate::cmd::Cmd;
 use crate::steps::Steps;
 
-/// What the repository is for.
-const PACKAGES: &[&str] = &["open-iscsi", "nfs-common", "cryptsetup"];
+/// What the repository is for: packages that nodes get, and what a kernel for QEMU is borrowed from.
+const PACKAGES: &[&str] = &[
+    "open-iscsi",
+    "nfs-common",
+    "cryptsetup",
+    "linux-image-arm64",
+    "busybox-static",
+];
 /// What changes the repository: this file.
 const RECIPE: &str = include_str!("repo.rs");
 /// Name in the cache entry.

@@ -3,7 +3,7 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, bail};
 use node_config::report::Outcome;
@@ -11,11 +11,14 @@ use node_config::{ConsoleLine, NodeConfig, paths};
 
 use super::Global;
 use super::build::default_output;
-use super::terminal::{Interrupts, print_json, print_text};
+use super::network::Network;
+use super::terminal::{Interrupts, Terminal, print_json, print_text};
 use crate::io::Region;
+use crate::lock::borrow;
 use crate::overlay::{BaseView as _, Part};
+use crate::plan::Source;
 use crate::qemu::console::Event;
-use crate::qemu::{self, DiskBus, Guest, Kernel, Machine, Ssh, Waited};
+use crate::qemu::{self, DiskBus, ForThePi, Guest, Kernel, Machine, Ssh, Waited};
 use crate::source::find_partitions;
 use crate::view::ImageView;
 
@@ -55,6 +58,9 @@ pub(super) struct Args {
     /// Print the result as JSON on stdout.
     #[arg(long)]
     json: bool,
+    /// For a kernel from Debian, where the image's own runs on a Pi only.
+    #[command(flatten)]
+    network: Network,
 }
 
 /// The node did not report that its first boot is done.
@@ -66,12 +72,23 @@ pub(super) struct NotUp {
     log: PathBuf,
 }
 
-pub(super) fn run(_: &Global, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
     qemu::check_tools()?;
     let interrupts = Interrupts::listen()?;
     let image = find_image(&args.what)?;
-    let (kernel, node, user) =
-        read_image(&image).with_context(|| format!("reading the image {}", image.display()))?;
+    let reading = || format!("reading the image {}", image.display());
+    let view = open(&image).with_context(reading)?;
+    let (node, user) = read_node(&view).with_context(reading)?;
+    let kernel = match Kernel::of(&view) {
+        Err(error) if error.is::<ForThePi>() => {
+            eprintln!(
+                "{}: {error}; booting with Debian's instead",
+                image.display()
+            );
+            borrow(global, args, &view, &interrupts)?
+        }
+        own => own.with_context(reading)?,
+    };
     // 0700 and 0600: a node writes its secrets to its disk and, if it is broken,
     // perhaps to its console.
     let dir = tempfile::Builder::new()
@@ -158,12 +175,40 @@ fn find_image(what: &str) -> anyhow::Result<PathBuf> {
     Ok(image)
 }
 
-/// The kernel to boot, what the node was told, and its first user.
-fn read_image(image: &Path) -> anyhow::Result<(Kernel, NodeConfig, String)> {
-    let parts = find_partitions(&Region::whole(std::sync::Arc::new(std::fs::File::open(
-        image,
-    )?))?)?;
-    let view = ImageView::open(parts.boot, parts.root)?;
+fn open(image: &Path) -> anyhow::Result<ImageView> {
+    let file = std::fs::File::open(image)?;
+    let parts = find_partitions(&Region::whole(std::sync::Arc::new(file))?)?;
+    ImageView::open(parts.boot, parts.root)
+}
+
+/// A kernel that runs in QEMU, from the archive of the image's own sources.
+fn borrow(
+    global: &Global,
+    args: &Args,
+    view: &ImageView,
+    interrupts: &Interrupts,
+) -> anyhow::Result<Kernel> {
+    // An image can be tried without the cluster it is of.
+    let source = match global.cluster.exists() {
+        true => global.workspace()?.source().clone(),
+        false => Source::default(),
+    };
+    let (client, cache) = (args.network.client(&source)?, global.cache()?);
+    let source = borrow::Source {
+        client: &client,
+        cache: &cache,
+        at: SystemTime::now().into(),
+    };
+    let mut terminals = Terminal::several(&[String::new()], interrupts);
+    let mut terminal = terminals.pop().context("one terminal was asked for")?;
+    let borrowed = borrow::borrow(view, source, &mut terminal)?;
+    terminal.finish();
+    eprintln!("kernel: {}", borrowed.name);
+    Kernel::borrowed(view, &borrowed.kernel, &borrowed.busybox)
+}
+
+/// What the node was told, and its first user.
+fn read_node(view: &ImageView) -> anyhow::Result<(NodeConfig, String)> {
     let text = |path: &str| -> anyhow::Result<String> {
         let bytes = view
             .read(Part::Root, path)?
@@ -177,11 +222,8 @@ fn read_image(image: &Path) -> anyhow::Result<(Kernel, NodeConfig, String)> {
         let name = fields.next()?;
         (fields.nth(1) == Some("1000") && is_login_name(name)).then(|| name.to_owned())
     });
-    Ok((
-        Kernel::of(&view)?,
-        node,
-        user.context("it has no user with uid 1000 and a plain name")?,
-    ))
+    let user = user.context("it has no user with uid 1000 and a plain name")?;
+    Ok((node, user))
 }
 
 /// Letters, digits, `_` and `-`, and no `-` in front: nothing a program or a

@@ -91,26 +91,63 @@ pub fn resolve(
     repository: &dyn Repository,
     at: OffsetDateTime,
 ) -> anyhow::Result<Resolution> {
+    let (found, mut notes) = with_universe(base, repository, at, |universe, addresses| {
+        let wanted = find(universe, wanted)?;
+        let solution = solve::solve(universe, &wanted)?;
+        for &package in wanted.iter().chain(&solution.added) {
+            refused::check(universe.package(package))?;
+        }
+        let packages = order::order(universe, &solution.added)
+            .into_iter()
+            .map(|package| universe.deb(package, addresses, wanted.contains(&package)))
+            .collect::<anyhow::Result<_>>()?;
+        Ok((packages, solution.notes))
+    })?;
+    let (packages, solved) = found;
+    notes.extend(preferences(base)?);
+    notes.extend(solved);
+    Ok(Resolution { packages, notes })
+}
+
+/// What the sources of `base` offer under names that `is_wanted` takes and the image
+/// has not, without what any of it needs: for files that are looked into, not
+/// installed. Sorted by name.
+///
+/// # Errors
+/// When the image's sources cannot be used.
+pub fn offers(
+    base: &dyn BaseView,
+    is_wanted: &dyn Fn(&str) -> bool,
+    repository: &dyn Repository,
+    at: OffsetDateTime,
+) -> anyhow::Result<Vec<Deb>> {
+    let (offers, _) = with_universe(base, repository, at, |universe, addresses| {
+        let names = universe.names().into_iter().filter(|name| is_wanted(name));
+        names
+            .filter_map(|name| universe.native(name))
+            .filter(|&package| !universe.package(package).installed)
+            .map(|package| universe.deb(package, addresses, true))
+            .collect()
+    })?;
+    Ok(offers)
+}
+
+/// Calls `look` with all that the image has and its sources offer, and where the
+/// files of that are. Gives notes of the sources besides.
+fn with_universe<T>(
+    base: &dyn BaseView,
+    repository: &dyn Repository,
+    at: OffsetDateTime,
+    look: impl FnOnce(&Universe<'_>, &[String]) -> anyhow::Result<T>,
+) -> anyhow::Result<(T, Vec<String>)> {
     let status = installed::read_status(base)?;
     let installed = Installed::parse(&status)?;
     let sources = sources::read(base)?;
     let fetched = fetch::indices(&sources, base, installed.architecture, repository, at)?;
-    let mut notes = fetched.notes.clone();
-    notes.extend(preferences(base)?);
     let indices = Indices::parse(&fetched.indices, installed.architecture)?;
     let universe = Universe::new(installed, indices)?;
-    let wanted = find(&universe, wanted)?;
-
-    let solution = solve::solve(&universe, &wanted)?;
-    for &package in wanted.iter().chain(&solution.added) {
-        refused::check(universe.package(package))?;
-    }
-    notes.extend(solution.notes);
-    let packages = order::order(&universe, &solution.added)
-        .into_iter()
-        .map(|package| universe.deb(package, &fetched.addresses, wanted.contains(&package)))
-        .collect::<anyhow::Result<_>>()?;
-    Ok(Resolution { packages, notes })
+    let found = look(&universe, &fetched.addresses)?;
+    Ok((found, fetched.notes))
 }
 
 /// The packages of these names: what the image has, else the best offer.

@@ -2,13 +2,13 @@
 //! digests that somebody vouches for. Whatever has no signed index is
 //! downloaded: a lock names only bytes that were seen.
 
-use std::cell::RefCell;
 use std::fs::{self, File};
 use std::path::Path;
 
 use anyhow::Context as _;
 use time::OffsetDateTime;
 
+use super::archive::Archive;
 use super::{Deb, Download, Lock, PackageSet, cached};
 use crate::config::Workspace;
 use crate::debian;
@@ -305,16 +305,9 @@ impl Job<'_> {
         }
         progress.step("resolving packages", None);
         let view = ImageView::open(base.boot, base.root)?;
-        let archive = Archive {
-            client: self.client,
-            at: self.at,
-            progress: RefCell::new(progress),
-        };
+        let archive = Archive::new(self.client, self.at, progress);
         let found = debian::resolve(&view, wanted, &archive, self.at)?;
-        let Archive { progress, .. } = archive;
-        for note in &found.notes {
-            progress.borrow_mut().note(note);
-        }
+        archive.note(&found.notes);
         Ok(PackageSet {
             base: base.digest,
             wanted: wanted.clone(),
@@ -353,54 +346,5 @@ impl Job<'_> {
 fn add(downloads: &mut Vec<Download>, download: Download) {
     if let Err(place) = downloads.binary_search_by(|other| other.url.cmp(&download.url)) {
         downloads.insert(place, download);
-    }
-}
-
-/// Debian's archive, as the resolver sees it.
-struct Archive<'a, 'p> {
-    client: &'a Client,
-    at: OffsetDateTime,
-    progress: RefCell<&'p mut (dyn Progress + 'p)>,
-}
-
-impl debian::Repository for Archive<'_, '_> {
-    fn get(&self, url: &str, limit: u64) -> anyhow::Result<Vec<u8>> {
-        let mut progress = self.progress.borrow_mut();
-        Ok(self.client.read(url, limit, &mut **progress)?)
-    }
-
-    fn verified(&self, inrelease: &[u8], keyrings: &[Vec<u8>]) -> anyhow::Result<String> {
-        let mut all: Option<Keyring> = None;
-        for keyring in keyrings {
-            let keyring = Keyring::parse(keyring)?;
-            all = Some(match all {
-                Some(all) => all.merge(keyring),
-                None => keyring,
-            });
-        }
-        let all = all.context("the base has no key for this archive")?;
-        Ok(openpgp::cleartext(&all, inrelease, self.at)?.text)
-    }
-}
-
-impl From<debian::Deb> for Deb {
-    fn from(found: debian::Deb) -> Self {
-        let debian::Deb {
-            name,
-            version,
-            architecture,
-            url,
-            size,
-            sha256,
-            wanted: _,
-        } = found;
-        Self {
-            name,
-            version,
-            architecture,
-            url,
-            size,
-            sha256,
-        }
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
+use super::borrowed::{self, Borrowed};
 use crate::overlay::{BaseView as _, Part};
 use crate::view::ImageView;
 
@@ -18,6 +19,11 @@ const PAIRS: &[(&str, &str)] = &[
 
 /// The serial console of QEMU's `virt` machine (a PL011).
 const CONSOLE: &str = "console=ttyAMA0";
+
+/// The image's kernel runs on a Pi only.
+#[derive(Debug, thiserror::Error)]
+#[error("its kernel {0} is built for the Pi and has no drivers for QEMU's machine")]
+pub struct ForThePi(String);
 
 /// What QEMU boots.
 pub struct Kernel {
@@ -37,22 +43,35 @@ impl Kernel {
     /// Reads them out of an image.
     ///
     /// # Errors
-    /// When the image has none, or only a kernel that cannot run in QEMU.
+    /// [`ForThePi`] when it cannot run in QEMU; when the image has none.
     pub fn of(view: &ImageView) -> anyhow::Result<Self> {
         let file = |path: &str| view.read(Part::Boot, &format!("/{path}"));
         for (image, initrd) in PAIRS {
             if let (Some(image), Some(initrd)) = (file(image)?, file(initrd)?) {
                 refuse_pi_kernels(view)?;
-                let words = file("cmdline.txt")?.context("the image has no cmdline.txt")?;
-                let words = String::from_utf8(words).context("cmdline.txt is not text")?;
                 return Ok(Self {
                     image,
                     initrd,
-                    command_line: for_virt(&words),
+                    command_line: command_line(view)?,
                 });
             }
         }
+        refuse_pi_kernels(view)?;
         bail!("the image has no kernel with an initial RAM disk on its boot partition")
+    }
+
+    /// Makes them of two Debian packages, a kernel's and a busybox without libraries,
+    /// for an image whose own kernel is [`ForThePi`].
+    ///
+    /// # Errors
+    /// When either is no such package, or the image has no command line.
+    pub fn borrowed(view: &ImageView, kernel: &Path, busybox: &Path) -> anyhow::Result<Self> {
+        let Borrowed { image, initrd } = borrowed::make(kernel, busybox)?;
+        Ok(Self {
+            image,
+            initrd,
+            command_line: command_line(view)?,
+        })
     }
 
     pub(super) fn write(&self, dir: &Path) -> anyhow::Result<KernelFiles> {
@@ -83,12 +102,17 @@ fn refuse_pi_kernels(view: &ImageView) -> anyhow::Result<()> {
         .iter()
         .find(|name| name.contains("+rpt-") || name.contains("-rpi-"))
     {
-        Some(name) => bail!(
-            "its kernel {name} is built for the Pi and has no drivers for QEMU's machine; \
-             `try` boots images of a Debian arm64 base (profile qemu-arm64), others need a Pi"
-        ),
+        Some(name) => Err(ForThePi(name.clone()).into()),
         None => Ok(()),
     }
+}
+
+/// The image's own, for QEMU's machine.
+fn command_line(view: &ImageView) -> anyhow::Result<String> {
+    let words = view.read(Part::Boot, "/cmdline.txt")?;
+    let words = words.context("the image has no cmdline.txt")?;
+    let words = String::from_utf8(words).context("cmdline.txt is not text")?;
+    Ok(for_virt(&words))
 }
 
 /// The Pi's consoles do not exist on `virt`; the rest of the line is what is

@@ -3,11 +3,14 @@
 //!
 //! Not a Raspberry Pi: the Pi's firmware, its device tree and its kernel are
 //! not exercised. What is: the root file system, its units, the network
-//! settings and the agent, on the base's own kernel where that is Debian's.
+//! settings and the agent, on the base's own kernel where that is Debian's, else on
+//! one that is borrowed from Debian.
 
+mod borrowed;
 pub mod console;
 mod guest;
 mod kernel;
+mod modules;
 mod ssh;
 
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
@@ -19,7 +22,7 @@ use anyhow::{Context as _, bail};
 use node_config::NodeConfig;
 
 pub use guest::{Guest, Waited};
-pub use kernel::Kernel;
+pub use kernel::{ForThePi, Kernel};
 pub use ssh::Ssh;
 
 use crate::cmd::{Cmd, CmdError};

@@ -10,6 +10,7 @@ use imgbuild::io::{CowRegion, ReadAt as _, Region};
 use imgbuild::overlay::{Change, Owner};
 use imgbuild::rootfs::RootFs;
 use imgbuild::source::find_partitions;
+use imgbuild::view::ImageView;
 
 use crate::lab::{Lab, skip, stderr};
 
@@ -30,29 +31,101 @@ struct Store {
     repo: PathBuf,
 }
 
+/// The repository, or `None` where there is none and that is allowed.
+pub(crate) fn repository() -> Option<PathBuf> {
+    let repo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../out/repo");
+    if !repo.exists() {
+        let repo = repo.display();
+        skip(&format!("there is no {repo}; run `cargo xtask repo`"));
+        return None;
+    }
+    Some(fs::canonicalize(repo).expect("repository"))
+}
+
+/// The lines of a cluster file by which the repository stands for the archive.
+pub(crate) fn mirror(repo: &Path) -> String {
+    format!(
+        "[source.mirror]\n\"{ARCHIVE}\" = \"file://{}/\"\n",
+        repo.display()
+    )
+}
+
+/// A plain file of root's.
+pub(crate) fn file(content: Vec<u8>) -> Change {
+    Change::File {
+        mode: 0o644,
+        owner: Owner::ROOT,
+        content: content.into(),
+        secret: false,
+    }
+}
+
+/// Gives the lab's profile a base of its own, with the archive as its only source
+/// and with what `more` changes besides.
+pub(crate) fn change_base(
+    lab: &Lab,
+    repo: &Path,
+    more: impl FnOnce(&ImageView) -> Vec<(String, Change)>,
+) {
+    let changed = lab.path("base.img");
+    Cmd::new("cp", "run ci/setup")
+        .arg("--sparse=always")
+        .arg(&lab.base)
+        .arg(&changed)
+        .run(&[0])
+        .expect("cp");
+    let image = File::open(&lab.base).expect("base");
+    let image = Region::whole(Arc::new(image)).expect("base");
+    let parts = find_partitions(&image).expect("partitions");
+    let view = ImageView::open(parts.boot, parts.root.clone()).expect("a base");
+    let (_, offset) = parts.root.place();
+    let len = parts.root.len();
+    let cow = CowRegion::new(parts.root, len, lab.dir.path()).expect("scratch");
+    let cow = Arc::new(cow);
+    let fs = RootFs::open(Arc::clone(&cow), 1_700_000_000).expect("open");
+    let key = fs::read(repo.join("key.asc")).expect("key");
+    let own = [
+        ("/etc/apt/sources.list", Change::Remove),
+        ("/etc/apt/sources.list.d", Change::Remove),
+        ("/etc/apt/sources.list.d/test.sources", file(SOURCES.into())),
+        ("/usr/share/keyrings/archive.test.asc", file(key)),
+    ];
+    let own = own.map(|(path, change)| (path.to_owned(), change));
+    for (path, change) in own.into_iter().chain(more(&view)) {
+        fs.apply(&path, &change).expect(&path);
+    }
+    fs.finish().expect("finish");
+    let target = OpenOptions::new().write(true).open(&changed).expect("copy");
+    for piece in cow.pieces().expect("pieces") {
+        piece
+            .bytes
+            .copy_to(&target, offset + piece.offset, &mut |_| Ok(()))
+            .expect("write");
+    }
+    let profile = lab.path("profiles/lab.toml");
+    let text = fs::read_to_string(&profile).expect("profile");
+    let lines = text.lines().map(|line| match line.starts_with("file = ") {
+        true => format!("file = \"{}\"\n", changed.display()),
+        false => format!("{line}\n"),
+    });
+    fs::write(&profile, lines.collect::<String>()).expect("profile");
+}
+
 impl Store {
     fn new() -> Option<Self> {
         let mut lab = Lab::new()?;
         // Of its own: what is missing in it is a part of the test.
         lab.cache = lab.path("cache");
-        let repo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../out/repo");
-        if !repo.exists() {
-            skip(&format!(
-                "there is no {}; run `cargo xtask repo`",
-                repo.display()
-            ));
-            return None;
-        }
-        let repo = fs::canonicalize(repo).expect("repository");
+        let repo = repository()?;
+        change_base(&lab, &repo, |_| Vec::new());
         let store = Self { lab, repo };
-        store.change_base();
         store.publish_k3s();
         fs::write(store.lab.path("tool"), "#!/bin/sh\necho a tool\n").expect("tool");
         store.edit("cluster.toml", |text| {
             let mirrors = format!(
-                "[k3s]\nversion = \"v1.35.7+k3s1\"\n\n[source.mirror]\n\"{ARCHIVE}\" = \"file://{}/\"\n\
+                "[k3s]\nversion = \"v1.35.7+k3s1\"\n\n{}\
                  \"https://github.com/k3s-io/k3s/releases/download/\" = \"file://{}/\"\n\n",
-                store.repo.display(),
+                mirror(&store.repo),
                 store.lab.path("k3s").display()
             );
             text.replacen("[[users]]", &format!("{mirrors}[[users]]"), 1)
@@ -76,55 +149,6 @@ impl Store {
         let path = self.lab.path(file);
         let text = fs::read_to_string(&path).expect(file);
         fs::write(&path, change(text)).expect(file);
-    }
-
-    /// The lab's base with other apt sources, in a file of its own.
-    fn change_base(&self) {
-        let changed = self.lab.path("base.img");
-        Cmd::new("cp", "run ci/setup")
-            .arg("--sparse=always")
-            .arg(&self.lab.base)
-            .arg(&changed)
-            .run(&[0])
-            .expect("cp");
-        let image = File::open(&self.lab.base).expect("base");
-        let image = Region::whole(Arc::new(image)).expect("base");
-        let root = find_partitions(&image).expect("partitions").root;
-        let (_, offset) = root.place();
-        let len = root.len();
-        let cow = CowRegion::new(root, len, self.lab.dir.path()).expect("scratch");
-        let cow = Arc::new(cow);
-        let fs = RootFs::open(Arc::clone(&cow), 1_700_000_000).expect("open");
-        let file = |content: Vec<u8>| Change::File {
-            mode: 0o644,
-            owner: Owner::ROOT,
-            content: content.into(),
-            secret: false,
-        };
-        let key = fs::read(self.repo.join("key.asc")).expect("key");
-        for (path, change) in [
-            ("/etc/apt/sources.list", Change::Remove),
-            ("/etc/apt/sources.list.d", Change::Remove),
-            ("/etc/apt/sources.list.d/test.sources", file(SOURCES.into())),
-            ("/usr/share/keyrings/archive.test.asc", file(key)),
-        ] {
-            fs.apply(path, &change).expect(path);
-        }
-        fs.finish().expect("finish");
-        let target = OpenOptions::new().write(true).open(&changed).expect("copy");
-        for piece in cow.pieces().expect("pieces") {
-            piece
-                .bytes
-                .copy_to(&target, offset + piece.offset, &mut |_| Ok(()))
-                .expect("write");
-        }
-        self.edit("profiles/lab.toml", |text| {
-            let lines = text.lines().map(|line| match line.starts_with("file = ") {
-                true => format!("file = \"{}\"\n", changed.display()),
-                false => format!("{line}\n"),
-            });
-            lines.collect()
-        });
     }
 
     /// A release as K3s publishes them, of a stand-in.

@@ -5,6 +5,7 @@
 //! or fails where `IMGBUILD_NO_SKIP` is set, as it is in CI.
 
 mod boot;
+mod borrow;
 mod build;
 mod canary;
 mod devices;
