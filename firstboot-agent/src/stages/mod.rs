@@ -4,9 +4,11 @@
 mod clock;
 mod disk;
 mod finish;
+mod gitops;
 mod identity;
 mod join;
 mod k3s;
+mod kubectl;
 mod network;
 mod packages;
 mod preflight;
@@ -26,6 +28,7 @@ pub(crate) const ALL: &[&dyn Stage] = &[
     &preflight::Preflight,
     &k3s::K3s,
     &join::Join,
+    &gitops::GitOps,
     &finish::Finish,
 ];
 

@@ -91,7 +91,7 @@ impl Handover {
     /// The files of the first server: the chart where K3s serves it from, what K3s
     /// applies, and the unit that has it do so no longer.
     pub fn files(&self, version: &str, chart: Content) -> Vec<PayloadFile> {
-        let archive = format!("{CHART}-{version}.tgz");
+        let archive = archive(version);
         let mut files = vec![PayloadFile {
             path: format!("{}/{archive}", paths::K3S_CHARTS),
             mode: 0o644,
@@ -117,6 +117,18 @@ impl Handover {
         });
         files
     }
+
+    /// What the agent is told of it.
+    pub fn told(&self, version: &str) -> node_config::Handover {
+        node_config::Handover {
+            chart: archive(version),
+            source: None,
+        }
+    }
+}
+
+fn archive(version: &str) -> String {
+    format!("{CHART}-{version}.tgz")
 }
 
 /// Whether a cluster has texts to hand over with.

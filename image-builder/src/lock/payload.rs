@@ -114,6 +114,7 @@ pub fn hand_over(
     let files = handover.files(&chart.version, content);
     payload.files.extend(files);
     payload.units.push(handover::UNIT);
+    payload.handover = Some(handover.told(&chart.version));
     Ok(())
 }
 
