@@ -11,6 +11,7 @@
 
 mod journal;
 mod page;
+mod pull;
 mod run;
 mod stages;
 mod status;
@@ -44,6 +45,10 @@ fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
     match &arguments[..] {
         [] => first_boot(&Host::new("/")),
+        [flag] if flag == pull::FLAG => {
+            let outcome = serde_json::to_string(&pull::run());
+            print(&outcome.expect("plain data serialises to JSON"))
+        }
         [flag] if flag == "--version" => {
             print(&format!("firstboot-agent {}", env!("CARGO_PKG_VERSION")))
         }

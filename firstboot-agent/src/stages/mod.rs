@@ -1,6 +1,7 @@
 //! The first boot, as a list. Adding a stage is one file here and one line in
 //! [`ALL`].
 
+mod bootstrap;
 mod clock;
 mod disk;
 mod finish;
@@ -27,6 +28,7 @@ pub(crate) const ALL: &[&dyn Stage] = &[
     &packages::Packages,
     &preflight::Preflight,
     &k3s::K3s,
+    &bootstrap::Bootstrap,
     &join::Join,
     &gitops::GitOps,
     &finish::Finish,

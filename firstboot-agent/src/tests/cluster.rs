@@ -3,8 +3,10 @@
 
 use base64ct::{Base64, Encoding as _};
 use node_config::config::K3s as Settings;
+use node_config::handover::{self, Source, TEXTS};
 use node_config::{Handover, NodeConfig, paths};
 
+use crate::pull::{self, Outcome};
 use crate::supervisor::TOKEN;
 use crate::supervisor::authority::sha256;
 use crate::system::fake::Fake;
@@ -53,6 +55,35 @@ pub(crate) fn handing_over() -> NodeConfig {
     node.handover = Some(Handover {
         chart: "argo-cd-10.1.1.tgz".into(),
         source: None,
+    });
+    node
+}
+
+/// One that asks Git first, and what it would hand over with otherwise.
+pub(crate) fn pulling(fake: &Fake) -> NodeConfig {
+    let mut node = handing_over();
+    if let Some(handover) = &mut node.handover {
+        handover.source = Some(Source {
+            repository: "https://git.home.arpa/a.git".into(),
+            revision: "main".into(),
+            path: "cluster".into(),
+            trust: handover::Trust::Commit("0a".repeat(20)),
+            ca: None,
+            known_hosts: None,
+        });
+    }
+    for path in paths::K3S_HANDOVER {
+        fake.put(path, 0o600, "baked\n");
+    }
+    let outcome = Outcome::Pulled {
+        commit: "0a".repeat(20),
+        signer: None,
+        texts: TEXTS.map(|name| format!("# {name} of Git\n")),
+    };
+    let said = serde_json::to_string(&outcome).expect("JSON");
+    fake.install(paths::AGENT, move |_, args, _| {
+        assert_eq!(args, [pull::FLAG]);
+        Ok(said.clone())
     });
     node
 }

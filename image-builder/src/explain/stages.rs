@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::{Beside, Kept, extent};
-use crate::plan::{NodePlan, Peer, Role};
+use crate::plan::{NodePlan, Peer, Role, Trust};
 
 /// One stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -101,6 +101,28 @@ pub(super) const ALL: &[(&str, Does)] = &[
                 .filter(|server| server.name != plan.node.name);
             let others = listed(others).unwrap_or_default();
             format!("joins the cluster at the first of {others} that answers")
+        }
+    }),
+    ("bootstrap", |plan, beside| {
+        let trust = plan.gitops.as_ref().map(|gitops| (gitops, &gitops.trust));
+        match trust {
+            _ if !beside.hands_over(plan) => "has nothing to hand over".to_owned(),
+            Some((gitops, Some(Trust::Commit(commit)))) => format!(
+                "takes what it hands over with from the commit {commit} of {}; the image's own if \
+                 Git does not answer",
+                gitops.repository
+            ),
+            Some((gitops, Some(Trust::Signers(signers)))) => format!(
+                "takes what it hands over with from {} of {}, if one of {} signers signed it; else \
+                 the image's own",
+                gitops.revision,
+                gitops.repository,
+                signers.len()
+            ),
+            Some((_, None)) | None => {
+                "keeps what the image hands over with: [gitops] names neither commit nor signers"
+                    .to_owned()
+            }
         }
     }),
     ("join", |plan, beside| match &plan.k3s {

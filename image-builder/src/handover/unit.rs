@@ -9,7 +9,8 @@ use node_config::paths;
 /// to leave these files alone (`.skip`: docs.k3s.io, "Packaged components"), once
 /// what they hold is Argo CD's.
 pub(super) fn text() -> String {
-    let skip = paths::K3S_HANDOVER.map(|path| format!("{path}.skip"));
+    let [chart, projects, root] = paths::K3S_HANDOVER;
+    let skip = [chart, projects, root, paths::K3S_REPOSITORY].map(|path| format!("{path}.skip"));
     let [.., last] = &skip;
     format!(
         "[Unit]\n\
