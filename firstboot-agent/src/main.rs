@@ -8,6 +8,8 @@
 //! | 1 | a stage gave up; `report.json` says which and why; the next boot tries again |
 //! | 64 | wrong arguments |
 //! | 78 | `node.toml` is missing or not a node's configuration; nothing was done |
+//!
+//! With `--pull` it is a process of its own making, see `pull`.
 
 mod journal;
 mod page;

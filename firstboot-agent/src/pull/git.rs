@@ -224,3 +224,36 @@ impl BufRead for Limited<'_> {
         self.inner.consume(len);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pack_without_an_end_has_one() {
+        let mut endless = io::BufReader::new(io::repeat(0));
+        let mut pack = Limited {
+            inner: &mut endless,
+            left: 20_000,
+        };
+        let error = io::copy(&mut pack, &mut io::sink()).expect_err("no end");
+        assert!(error.to_string().contains("are more than"), "{error}");
+    }
+
+    #[test]
+    fn a_tag_goes_before_a_branch_and_leads_to_its_commit() {
+        let id = |digit: u8| ObjectId::from_bytes_or_panic(&[digit; 20]);
+        let branch = Ref::Direct {
+            full_ref_name: "refs/heads/v1".into(),
+            object: id(1),
+        };
+        let tag = Ref::Peeled {
+            full_ref_name: "refs/tags/v1".into(),
+            tag: id(2),
+            object: id(3),
+        };
+        assert_eq!(find(&[branch.clone(), tag], "v1"), Some(id(3)));
+        assert_eq!(find(std::slice::from_ref(&branch), "v1"), Some(id(1)));
+        assert_eq!(find(&[branch], "v"), None);
+    }
+}

@@ -18,12 +18,12 @@ mod objects;
 mod ssh;
 mod trust;
 
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use gix_url::{Scheme, Url};
 use nix::sys::resource::{Resource, setrlimit};
-use node_config::handover::{Credential, LONGEST_TEXT, Source, TEXTS};
+use node_config::handover::{Credential, LONGEST_TEXT, Source, TEXTS, Trust};
 use node_config::{NodeConfig, paths};
 use serde::{Deserialize, Serialize};
 use ureq::tls::Certificate;
@@ -108,7 +108,7 @@ impl Pull<'_> {
         // What an earlier process left that was ended.
         let made = fs::remove_dir_all(self.scratch)
             .or_else(|error| match error.kind() {
-                std::io::ErrorKind::NotFound => Ok(()),
+                io::ErrorKind::NotFound => Ok(()),
                 _ => Err(error),
             })
             .and_then(|()| fs::create_dir_all(self.scratch));
@@ -124,8 +124,8 @@ impl Pull<'_> {
     fn pull(&self) -> Outcome {
         let source = self.source;
         let revision = match &source.trust {
-            node_config::handover::Trust::Commit(commit) => commit,
-            node_config::handover::Trust::Signers(_) => &source.revision,
+            Trust::Commit(commit) => commit,
+            Trust::Signers(_) => &source.revision,
         };
         let url = match gix_url::parse(source.repository.as_str()) {
             Ok(url) => url,

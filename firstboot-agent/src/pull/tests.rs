@@ -1,7 +1,5 @@
 //! Against git's own servers.
 
-use node_config::handover::Trust;
-
 use super::*;
 use crate::tests::git::{Faults, Repository, Server};
 

@@ -161,6 +161,31 @@ fn a_node_with_everything_and_without_kubernetes() {
 }
 
 #[test]
+fn where_the_bootstrap_is_taken_from() {
+    let commit = format!("commit = \"{}\"", "0a".repeat(20));
+    let key = include_str!("../config/tests/keys/ed25519.pub").trim();
+    for (trust, words) in [
+        (commit.as_str(), "from the commit 0a0a"),
+        (
+            &format!("signers = [\"{key}\"]"),
+            "if one of 1 signers signed it",
+        ),
+        ("", "[gitops] names neither commit nor signers"),
+    ] {
+        let gitops = format!("[gitops]\nrepository = \"https://git.home.arpa/a.git\"\n{trust}\n");
+        let plan = plan("pi-1", &format!("\n[k3s]\n\n{gitops}"));
+        let does = |beside| {
+            let stages = explain(&plan, None, beside).first_boot;
+            let mut found = stages.into_iter().filter(|stage| stage.name == "bootstrap");
+            found.next().expect("a stage").does
+        };
+        let told = does(beside(Kept::Sealed));
+        assert!(told.contains(words), "{told}");
+        assert_eq!(does(beside(Kept::Plain)), "has nothing to hand over");
+    }
+}
+
+#[test]
 fn the_stages_are_the_agents() {
     let agent = include_str!("../../../firstboot-agent/src/stages/mod.rs");
     let (_, list) = agent
