@@ -8,9 +8,12 @@
 //! | 1 | a stage gave up; `report.json` says which and why; the next boot tries again |
 //! | 64 | wrong arguments |
 //! | 78 | `node.toml` is missing or not a node's configuration; nothing was done |
+//!
+//! With `--pull` it is a process of its own making, see `pull`.
 
 mod journal;
 mod page;
+mod pull;
 mod run;
 mod stages;
 mod status;
@@ -44,6 +47,10 @@ fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
     match &arguments[..] {
         [] => first_boot(&Host::new("/")),
+        [flag] if flag == pull::FLAG => {
+            let outcome = serde_json::to_string(&pull::run());
+            print(&outcome.expect("plain data serialises to JSON"))
+        }
         [flag] if flag == "--version" => {
             print(&format!("firstboot-agent {}", env!("CARGO_PKG_VERSION")))
         }

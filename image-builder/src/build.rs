@@ -166,7 +166,19 @@ pub fn prepare<'a>(
         .handover
         .filter(|_| entrance.is_some() && plan.founds())
     {
-        lock::hand_over(&mut payload, handover, node.lock, node.cache, progress)?;
+        let repository = match node.keys {
+            Keys::Kept(secrets) => secrets.repository.as_ref(),
+            Keys::Files(_) => None,
+        };
+        let from = (plan.gitops.as_ref(), repository);
+        lock::hand_over(
+            &mut payload,
+            handover,
+            from,
+            node.lock,
+            node.cache,
+            progress,
+        )?;
     }
     let epoch = node.epoch.unwrap_or_else(|| base.superblock.written());
     let request = Request {

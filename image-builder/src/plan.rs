@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 pub use node_config::Role;
+pub use node_config::handover::Trust;
 use uuid::Uuid;
 
 pub use crate::release::sign::PublicKey;
@@ -30,6 +31,8 @@ pub struct NodePlan {
     pub locale: Locale,
     /// Its Kubernetes, if it has one.
     pub k3s: Option<K3s>,
+    /// Where Argo CD finds what the cluster runs, if it has that.
+    pub gitops: Option<GitOps>,
     /// The node itself.
     pub node: Node,
     /// The kind of node.
@@ -143,8 +146,20 @@ pub struct GitOps {
     pub revision: String,
     /// The folder of the tree in it; empty if it is all of it.
     pub path: String,
+    /// Whose commits a founder takes its bootstrap from; nobody's, and it has the
+    /// image's.
+    pub trust: Option<Trust>,
+    /// CAs of the repository's server, as PEM.
+    pub ca: Option<String>,
     /// The addresses that MetalLB gives away.
     pub pool: Option<Pool>,
+}
+
+impl GitOps {
+    /// Whether it is reached over SSH, and by a key; else by HTTPS, and by a password.
+    pub fn is_ssh(&self) -> bool {
+        !self.repository.starts_with("https://")
+    }
 }
 
 /// A range of addresses, both ends in it; printed as `first-last`.

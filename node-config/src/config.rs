@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::disk::Disk;
+use crate::handover::Handover;
 use crate::package::{Package, PackageError};
 
 /// The version this crate writes, and the newest it reads.
@@ -48,6 +49,9 @@ pub struct NodeConfig {
     /// Its Kubernetes, complete but for whom to join.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub k3s: Option<K3s>,
+    /// How it hands the cluster over to Argo CD, on the server that founds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handover: Option<Handover>,
 }
 
 /// How a node gets into its cluster. The secrets are in files of K3s' own.
@@ -281,6 +285,12 @@ path = "/usr/local/bin/k3s"
 sha256 = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
 "#;
 
+    /// What version 1 may have since the agent follows the hand-over.
+    const HANDOVER: &str = r#"
+[handover]
+chart = "argo-cd-10.1.1.tgz"
+"#;
+
     #[test]
     fn version_1_is_read() {
         let config = NodeConfig::parse(V1).expect("version 1");
@@ -321,6 +331,14 @@ sha256 = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
     }
 
     #[test]
+    fn a_handover_is_read_where_there_is_one() {
+        let without = NodeConfig::parse(&format!("{V1}{K3S}")).expect("without");
+        assert_eq!(without.handover, None);
+        let with = NodeConfig::parse(&format!("{V1}{K3S}{HANDOVER}")).expect("with");
+        assert_eq!(with.handover.expect("some").chart, "argo-cd-10.1.1.tgz");
+    }
+
+    #[test]
     fn a_package_file_elsewhere_is_refused() {
         let text = format!("{V1}{PACKAGES}").replace("nfs-common_1", "../nfs-common_1");
         let error = NodeConfig::parse(&text).expect_err("elsewhere");
@@ -329,13 +347,14 @@ sha256 = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
 
     #[test]
     fn rendering_round_trips() {
-        let new = format!("{V1}{DISK}{PACKAGES}{K3S}{K3S_FILES}").replace("version = 1", EPOCH);
+        let new =
+            format!("{V1}{DISK}{PACKAGES}{K3S}{K3S_FILES}{HANDOVER}").replace("version = 1", EPOCH);
         for text in [V1, &format!("{V1}{PACKAGES}"), &new] {
             let config = NodeConfig::parse(text).expect("version 1");
             let rendered = config.render();
             assert_eq!(NodeConfig::parse(&rendered).expect("own text"), config);
             // An older agent knows none of these, and is told of none.
-            for word in ["packages", "disk]", "epoch", "k3s"] {
+            for word in ["packages", "disk]", "epoch", "k3s", "handover"] {
                 assert_eq!(rendered.contains(word), text.contains(word), "{rendered}");
             }
         }

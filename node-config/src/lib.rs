@@ -10,10 +10,12 @@
 
 pub mod config;
 pub mod disk;
+pub mod handover;
 pub mod package;
 pub mod paths;
 pub mod report;
 
 pub use config::{NodeConfig, Role};
+pub use handover::Handover;
 pub use package::Package;
 pub use report::{ConsoleLine, Report};

@@ -45,6 +45,10 @@ pub const K3S_HANDOVER: [&str; 3] = [
     "/var/lib/rancher/k3s/server/manifests/argocd-3-root.yaml",
 ];
 
+/// The credential of the repository that it is handed over with, if that is not open to
+/// all: Argo CD's own Secret, which K3s applies too, and the agent reads.
+pub const K3S_REPOSITORY: &str = "/var/lib/rancher/k3s/server/manifests/argocd-4-repository.json";
+
 /// Where the data partition is mounted: Longhorn's own place.
 pub const DATA_DIR: &str = "/var/lib/longhorn";
 

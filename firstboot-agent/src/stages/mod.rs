@@ -1,12 +1,15 @@
 //! The first boot, as a list. Adding a stage is one file here and one line in
 //! [`ALL`].
 
+mod bootstrap;
 mod clock;
 mod disk;
 mod finish;
+mod gitops;
 mod identity;
 mod join;
 mod k3s;
+mod kubectl;
 mod network;
 mod packages;
 mod preflight;
@@ -25,7 +28,9 @@ pub(crate) const ALL: &[&dyn Stage] = &[
     &packages::Packages,
     &preflight::Preflight,
     &k3s::K3s,
+    &bootstrap::Bootstrap,
     &join::Join,
+    &gitops::GitOps,
     &finish::Finish,
 ];
 

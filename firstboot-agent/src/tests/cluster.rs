@@ -3,8 +3,10 @@
 
 use base64ct::{Base64, Encoding as _};
 use node_config::config::K3s as Settings;
-use node_config::{NodeConfig, paths};
+use node_config::handover::{self, Source, TEXTS};
+use node_config::{Handover, NodeConfig, paths};
 
+use crate::pull::{self, Outcome};
 use crate::supervisor::TOKEN;
 use crate::supervisor::authority::sha256;
 use crate::system::fake::Fake;
@@ -22,6 +24,10 @@ const SERVERS: &str = "/run/servers";
 const STATE: &str = "/run/k3s-state";
 /// What kubectl says of the node; Ready if empty.
 const NODE: &str = "/run/k3s-node";
+/// What kubectl says of Applications and pods, as JSON; empty, the cluster knows no
+/// such kind, or there are none.
+const APPLICATIONS: &str = "/run/applications";
+const PODS: &str = "/run/pods";
 /// How often the unit was started.
 const STARTS: &str = "/run/k3s-starts";
 const JOURNAL: &str = "/run/journal";
@@ -42,6 +48,45 @@ pub(crate) fn node(founds: bool, servers: &[u8]) -> NodeConfig {
 }
 
 const ROOT: &[u8] = b"the root of the cluster's CA";
+
+/// A founder that hands its cluster over.
+pub(crate) fn handing_over() -> NodeConfig {
+    let mut node = node(true, &[12]);
+    node.handover = Some(Handover {
+        chart: "argo-cd-10.1.1.tgz".into(),
+        source: None,
+    });
+    node
+}
+
+/// One that asks Git first, and what it would hand over with otherwise.
+pub(crate) fn pulling(fake: &Fake) -> NodeConfig {
+    let mut node = handing_over();
+    if let Some(handover) = &mut node.handover {
+        handover.source = Some(Source {
+            repository: "https://git.home.arpa/a.git".into(),
+            revision: "main".into(),
+            path: "cluster".into(),
+            trust: handover::Trust::Commit("0a".repeat(20)),
+            ca: None,
+            known_hosts: None,
+        });
+    }
+    for path in paths::K3S_HANDOVER {
+        fake.put(path, 0o600, "baked\n");
+    }
+    let outcome = Outcome::Pulled {
+        commit: "0a".repeat(20),
+        signer: None,
+        texts: TEXTS.map(|name| format!("# {name} of Git\n")),
+    };
+    let said = serde_json::to_string(&outcome).expect("JSON");
+    fake.install(paths::AGENT, move |_, args, _| {
+        assert_eq!(args, [pull::FLAG]);
+        Ok(said.clone())
+    });
+    node
+}
 
 /// What K3s needs, and no server yet.
 pub(crate) fn install(fake: &Fake) {
@@ -70,10 +115,16 @@ pub(crate) fn install(fake: &Fake) {
     });
     fake.install("/usr/local/bin/k3s", |fake, args, _| {
         assert_eq!(args[..2], ["kubectl", "--kubeconfig"]);
-        Ok(match fake.text(NODE).as_str() {
-            "" => "True KubeletReady: kubelet is posting ready status".into(),
-            said => said.to_owned(),
-        })
+        match (args[6].as_str(), fake.text(NODE).as_str()) {
+            ("node", "") => Ok("True KubeletReady: kubelet is posting ready status".into()),
+            ("node", said) => Ok(said.to_owned()),
+            ("pods", _) => Ok(fake.text(PODS)),
+            ("applications.argoproj.io", _) => match fake.text(APPLICATIONS).as_str() {
+                "" => Err("error: the server doesn't have a resource type \"applications\"".into()),
+                said => Ok(said.to_owned()),
+            },
+            (what, _) => panic!("not asked for {what}"),
+        }
     });
     fake.install("journalctl", |fake, _, _| Ok(fake.text(JOURNAL)));
 }
@@ -100,6 +151,28 @@ pub(crate) fn unit(fake: &Fake, state: &str, journal: &str) {
 /// What kubectl says from now on.
 pub(crate) fn own_node(fake: &Fake, said: &str) {
     fake.put(NODE, 0o644, said);
+}
+
+/// Argo CD is there with these Applications: name, sync, health, and what is wrong.
+pub(crate) fn applications(fake: &Fake, all: &[[&str; 4]]) {
+    let item = |[name, sync, health, wrong]: &[&str; 4]| {
+        serde_json::json!({
+            "metadata": {"name": name},
+            "status": {
+                "sync": {"status": sync},
+                "health": {"status": health},
+                "conditions": [{"type": "ComparisonError", "message": wrong}],
+            },
+        })
+    };
+    let items: Vec<_> = all.iter().map(item).collect();
+    let list = serde_json::json!({ "items": items });
+    fake.put(APPLICATIONS, 0o644, list.to_string());
+}
+
+/// What kubectl says of pods from now on.
+pub(crate) fn pods(fake: &Fake, said: &str) {
+    fake.put(PODS, 0o644, said);
 }
 
 /// No kubeconfig.

@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 pub(crate) mod disk;
 pub(crate) mod dpkg;
 pub(crate) mod faults;
+pub(crate) mod git;
 pub(crate) mod machine;
 pub(crate) mod supervisor;
 
@@ -73,6 +74,12 @@ const CASES: &[Case] = &[
     }),
     ("the founder of its cluster", || {
         with_k3s(&cluster::node(true, &[12]))
+    }),
+    ("the founder of its cluster, which it hands over", || {
+        let fake = with_k3s(&cluster::handing_over());
+        machine::tell(&fake, &cluster::pulling(&fake));
+        cluster::applications(&fake, &[["root", "Synced", "Healthy", ""]]);
+        fake
     }),
     ("joins at the second server, which is slow", || {
         let fake = with_k3s(&cluster::node(false, &[12, 13]));
@@ -176,25 +183,27 @@ fn a_healthy_node_is_done_and_says_so() {
     assert_eq!(
         told,
         [
-            "imgbuild pi-1 1/9 identity done: host name pi-1, 2 host keys as baked",
-            "imgbuild pi-1 2/9 disk done: root 43.4 GiB, data 20 GiB at /var/lib/longhorn on nvme0n1",
-            "imgbuild pi-1 3/9 network done: 192.168.4.11/24 on eth0, gateway 192.168.4.1 answers \
+            "imgbuild pi-1 1/11 identity done: host name pi-1, 2 host keys as baked",
+            "imgbuild pi-1 2/11 disk done: root 43.4 GiB, data 20 GiB at /var/lib/longhorn on nvme0n1",
+            "imgbuild pi-1 3/11 network done: 192.168.4.11/24 on eth0, gateway 192.168.4.1 answers \
              ping, DNS 192.168.4.1, 9.9.9.9 answers",
-            "imgbuild pi-1 4/9 clock done: set by a time server",
-            "imgbuild pi-1 5/9 packages running: 3 of 3 packages are not installed: library, \
+            "imgbuild pi-1 4/11 clock done: set by a time server",
+            "imgbuild pi-1 5/11 packages running: 3 of 3 packages are not installed: library, \
              open-iscsi, needs-library",
-            "imgbuild pi-1 5/9 packages running: unpacking 1/3 library",
-            "imgbuild pi-1 5/9 packages running: unpacking 2/3 open-iscsi",
-            "imgbuild pi-1 5/9 packages running: setting up 1/3 library",
-            "imgbuild pi-1 5/9 packages running: setting up 2/3 open-iscsi",
-            "imgbuild pi-1 5/9 packages running: unpacking 1/1 needs-library",
-            "imgbuild pi-1 5/9 packages running: setting up 1/1 needs-library",
-            "imgbuild pi-1 5/9 packages done: all 3 are installed",
-            "imgbuild pi-1 6/9 preflight done: no Raspberry Pi firmware to ask about power",
-            "imgbuild pi-1 7/9 k3s done: the image carries none",
-            "imgbuild pi-1 8/9 join done: there is no K3s to join with",
-            "imgbuild pi-1 9/9 finish running: everything before is done",
-            "imgbuild pi-1 9/9 finish done: nothing is left to do, the agent does not start again",
+            "imgbuild pi-1 5/11 packages running: unpacking 1/3 library",
+            "imgbuild pi-1 5/11 packages running: unpacking 2/3 open-iscsi",
+            "imgbuild pi-1 5/11 packages running: setting up 1/3 library",
+            "imgbuild pi-1 5/11 packages running: setting up 2/3 open-iscsi",
+            "imgbuild pi-1 5/11 packages running: unpacking 1/1 needs-library",
+            "imgbuild pi-1 5/11 packages running: setting up 1/1 needs-library",
+            "imgbuild pi-1 5/11 packages done: all 3 are installed",
+            "imgbuild pi-1 6/11 preflight done: no Raspberry Pi firmware to ask about power",
+            "imgbuild pi-1 7/11 k3s done: the image carries none",
+            "imgbuild pi-1 8/11 bootstrap done: this node hands no cluster over",
+            "imgbuild pi-1 9/11 join done: there is no K3s to join with",
+            "imgbuild pi-1 10/11 gitops done: this node hands no cluster over",
+            "imgbuild pi-1 11/11 finish running: everything before is done",
+            "imgbuild pi-1 11/11 finish done: nothing is left to do, the agent does not start again",
             "imgbuild pi-1 all done",
         ]
     );

@@ -189,7 +189,7 @@ impl Site {
 }
 
 /// From the one that signs the server's certificate up to the root.
-fn authorities(depth: usize) -> Vec<(Certificate, Issuer<'static, KeyPair>)> {
+pub(crate) fn authorities(depth: usize) -> Vec<(Certificate, Issuer<'static, KeyPair>)> {
     let mut chain: Vec<(Certificate, Issuer<'static, KeyPair>)> = Vec::new();
     for level in 0..depth {
         let key = KeyPair::generate().expect("key");
@@ -211,7 +211,10 @@ fn authorities(depth: usize) -> Vec<(Certificate, Issuer<'static, KeyPair>)> {
 }
 
 /// K3s serves the chain with its certificate (`factory.LoadCertsChain`).
-fn config(shape: &Shape, authorities: &[(Certificate, Issuer<'static, KeyPair>)]) -> ServerConfig {
+pub(crate) fn config(
+    shape: &Shape,
+    authorities: &[(Certificate, Issuer<'static, KeyPair>)],
+) -> ServerConfig {
     let key = KeyPair::generate().expect("key");
     let mut params = CertificateParams::new(vec![shape.host.to_owned()]).expect("parameters");
     params.not_before = rcgen::date_time_ymd(shape.valid.0, 1, 1);

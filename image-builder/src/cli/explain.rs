@@ -2,7 +2,8 @@
 
 use super::Global;
 use super::terminal::{print_json, print_text};
-use crate::explain::{Kept, explain};
+use crate::explain::{Beside, Kept, explain};
+use crate::handover;
 use crate::lock::{self, Lock};
 use crate::secrets;
 
@@ -25,7 +26,11 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
         true => Kept::Sealed,
         false => Kept::Plain,
     };
-    let explanation = explain(&plan, lock.as_ref(), kept);
+    let beside = Beside {
+        kept,
+        bootstrap: handover::is_there(dir),
+    };
+    let explanation = explain(&plan, lock.as_ref(), beside);
     match args.json {
         true => print_json(&explanation),
         false => print_text(explanation.to_string()),

@@ -1,10 +1,12 @@
 //! `imgbuild secrets`.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use node_config::Role;
 use time::OffsetDateTime;
@@ -15,8 +17,11 @@ use super::terminal::{print_json, print_text};
 use super::unlock::{Sealing, Unlocking, new_seal};
 use crate::config::Workspace;
 use crate::identity::HostKeys;
-use crate::secret;
-use crate::secrets::{self, Entry, Seal, Secrets, SecretsError, Vault, What};
+use crate::secret::{self, Secret};
+use crate::secrets::{self, Entry, Repository, Seal, Secrets, SecretsError, Vault, What};
+
+/// Larger than any key or list of host keys.
+const LIMIT: u64 = 1 << 20;
 
 /// Arguments of `imgbuild secrets`.
 #[derive(Debug, clap::Args)]
@@ -51,6 +56,11 @@ enum Action {
         #[command(subcommand)]
         what: Rotate,
     },
+    /// Keep a secret that somebody else made.
+    Set {
+        #[command(subcommand)]
+        what: Set,
+    },
     /// Write one secret to a file (mode 0600), or to stdout where that is no
     /// terminal.
     Export {
@@ -67,6 +77,26 @@ enum Action {
     Rekey {
         #[command(flatten)]
         sealing: Sealing,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Set {
+    /// What lets the cluster read its repository (`[gitops]`), if that is not open to
+    /// all: a password or token over https, a private key over ssh.
+    Repository {
+        /// The file that holds it, `-` for stdin.
+        #[arg(long, value_name = "FILE", required_unless_present = "none")]
+        from: Option<PathBuf>,
+        /// Over https, whose password it is; with a token, for many servers anything.
+        #[arg(long, default_value = "git")]
+        user: String,
+        /// Over ssh, a file with the server's host keys, as `ssh-keyscan` prints them.
+        #[arg(long, value_name = "FILE")]
+        known_hosts: Option<PathBuf>,
+        /// Keep none any more: the repository is open to all.
+        #[arg(long, conflicts_with_all = ["from", "known_hosts"])]
+        none: bool,
     },
 }
 
@@ -102,6 +132,21 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
         Action::Rotate { what } => {
             let what = named(&workspace, what)?;
             rotate(&workspace, &mut open()?, &[what])
+        }
+        Action::Set {
+            what:
+                Set::Repository {
+                    from,
+                    user,
+                    known_hosts,
+                    none: _,
+                },
+        } => {
+            let new = match from {
+                Some(from) => Some(credential(&workspace, from, user, known_hosts.as_deref())?),
+                None => None,
+            };
+            set_repository(&workspace, &mut open()?, new)
         }
         Action::Export {
             name,
@@ -284,6 +329,67 @@ pub(super) fn rotate(
     eprintln!(
         "images to write again, in this order: {}",
         images.join(", ")
+    );
+    Ok(())
+}
+
+/// What a file holds, as what the repository of the cluster file takes.
+fn credential(
+    workspace: &Workspace,
+    from: &Path,
+    user: &str,
+    known_hosts: Option<&Path>,
+) -> anyhow::Result<Repository> {
+    let Some(gitops) = &workspace.file().gitops else {
+        bail!("the cluster file names no repository: add [gitops] first");
+    };
+    let content = Secret::new(read_text(from)?);
+    let is_for = || format!("for {}, from {}", gitops.repository, from.display());
+    if !gitops.is_ssh() {
+        return Repository::login(user, &content).with_context(is_for);
+    }
+    let Some(hosts) = known_hosts else {
+        bail!(
+            "{} is reached over ssh: name a file with its server's host keys with --known-hosts",
+            gitops.repository
+        );
+    };
+    Repository::key(&content, &read_text(hosts)?).with_context(is_for)
+}
+
+fn read_text(path: &Path) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let read = match path.as_os_str() == "-" {
+        true => io::stdin().take(LIMIT).read_to_string(&mut text),
+        false => File::open(path).and_then(|file| file.take(LIMIT).read_to_string(&mut text)),
+    };
+    // The kernel's words, which quote nothing.
+    read.with_context(|| format!("reading {}", path.display()))?;
+    Ok(text)
+}
+
+fn set_repository(
+    workspace: &Workspace,
+    vault: &mut Vault,
+    new: Option<Repository>,
+) -> anyhow::Result<()> {
+    let is_gone = new.is_none();
+    vault.change(|secrets| {
+        secrets.repository = new;
+        Ok(())
+    })?;
+    let path = vault.path().display();
+    if is_gone {
+        eprintln!("{path} keeps nothing to read the repository with; commit it");
+        return Ok(());
+    }
+    let k3s = workspace.file().k3s.as_ref();
+    let founder = k3s.and_then(|k3s| k3s.founder().cloned());
+    eprintln!(
+        "{path} has it now; commit it. It is in the next image of {}, the server that founds the \
+         cluster. A cluster that runs has a copy of its own: the Secret imgbuild-repository in the \
+         namespace argocd",
+        founder.as_deref().unwrap_or("the first server")
     );
     Ok(())
 }

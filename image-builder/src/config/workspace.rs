@@ -49,7 +49,7 @@ impl Workspace {
                 users,
                 locale,
                 k3s,
-                gitops: _,
+                gitops,
                 source: _,
                 release: _,
                 nodes: _,
@@ -60,6 +60,7 @@ impl Workspace {
                 users,
                 locale,
                 k3s,
+                gitops,
                 node: node.clone(),
                 profile: self.profiles.get(profile)?.clone(),
             })

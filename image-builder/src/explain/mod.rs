@@ -30,6 +30,22 @@ pub enum Kept {
     Plain,
 }
 
+/// What lies beside the cluster file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beside {
+    /// The nodes' secrets.
+    pub kept: Kept,
+    /// Whether there is what the cluster is handed over to Argo CD with.
+    pub bootstrap: bool,
+}
+
+impl Beside {
+    /// Whether a node does it.
+    fn hands_over(self, plan: &NodePlan) -> bool {
+        self.bootstrap && self.kept == Kept::Sealed && plan.founds()
+    }
+}
+
 /// All there is to say of one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
@@ -51,11 +67,11 @@ pub struct Part {
 }
 
 /// Explains a node.
-pub fn explain(plan: &NodePlan, lock: Option<&Lock>, kept: Kept) -> Explanation {
+pub fn explain(plan: &NodePlan, lock: Option<&Lock>, beside: Beside) -> Explanation {
     Explanation {
         node: plan.node.name.clone(),
-        image: parts::parts(plan, lock, kept),
-        first_boot: stages::stages(plan, kept),
+        image: parts::parts(plan, lock, beside),
+        first_boot: stages::stages(plan, beside),
     }
 }
 

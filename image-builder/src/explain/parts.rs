@@ -3,12 +3,13 @@
 use node_config::paths;
 use ssh_key::{HashAlg, PublicKey};
 
-use super::{Kept, Part, extent};
+use super::{Beside, Kept, Part, extent};
+use crate::handover;
 use crate::ids::NodeIds;
 use crate::lock::{self, Lock};
 use crate::plan::{BaseLocation, MachineId, NodePlan, NvmePower, PageSize, Role, Size};
 
-pub(super) fn parts(plan: &NodePlan, lock: Option<&Lock>, kept: Kept) -> Vec<Part> {
+pub(super) fn parts(plan: &NodePlan, lock: Option<&Lock>, beside: Beside) -> Vec<Part> {
     let ids = NodeIds::derive(plan.cluster.id, &plan.node.name);
     let parts = [
         ("node", node(plan)),
@@ -19,9 +20,9 @@ pub(super) fn parts(plan: &NodePlan, lock: Option<&Lock>, kept: Kept) -> Vec<Par
         ("users", users(plan)),
         ("network", network(plan)),
         ("packages", packages(plan, lock)),
-        ("k3s", k3s(plan, lock, kept)),
+        ("k3s", k3s(plan, lock, beside)),
         ("files", files(plan)),
-        ("secrets", secrets(plan, kept)),
+        ("secrets", secrets(plan, beside.kept)),
     ];
     let parts = parts.into_iter().filter(|(_, lines)| !lines.is_empty());
     parts.map(|(topic, lines)| Part { topic, lines }).collect()
@@ -187,7 +188,7 @@ fn packages(plan: &NodePlan, lock: Option<&Lock>) -> Vec<String> {
     vec![wanted.join(", "), files]
 }
 
-fn k3s(plan: &NodePlan, lock: Option<&Lock>, kept: Kept) -> Vec<String> {
+fn k3s(plan: &NodePlan, lock: Option<&Lock>, beside: Beside) -> Vec<String> {
     let Some(k3s) = &plan.k3s else {
         return vec!["none: plain Linux".into()];
     };
@@ -203,7 +204,7 @@ fn k3s(plan: &NodePlan, lock: Option<&Lock>, kept: Kept) -> Vec<String> {
         let locked = lock.and_then(|lock| lock.k3s.iter().find(|file| file.url == url));
         lines.push(format!("{path}: {}", fetched(locked)));
     }
-    if kept == Kept::Plain {
+    if beside.kept == Kept::Plain {
         let why = "without the cluster's secrets file no node is let in";
         lines.push(format!("nothing of it is set up: {why}"));
         return lines;
@@ -227,6 +228,17 @@ fn k3s(plan: &NodePlan, lock: Option<&Lock>, kept: Kept) -> Vec<String> {
         lines.push(format!(
             "etcd is saved at {:?}, {} snapshots are kept",
             k3s.snapshot_schedule, k3s.snapshot_keep
+        ));
+    }
+    if beside.hands_over(plan) {
+        let chart = lock.and_then(|lock| lock.chart(handover::CHART));
+        lines.push(format!(
+            "hands the cluster over to Argo CD: the chart {}, {}",
+            handover::CHART,
+            match chart {
+                Some(chart) => chart.version.as_str(),
+                None => "not locked yet; `imgbuild lock` finds it",
+            }
         ));
     }
     if k3s.registry_mirror {

@@ -5,8 +5,8 @@
 
 use serde::Serialize;
 
-use super::{Kept, extent};
-use crate::plan::{NodePlan, Peer, Role};
+use super::{Beside, Kept, extent};
+use crate::plan::{NodePlan, Peer, Role, Trust};
 
 /// One stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,7 +18,7 @@ pub struct Stage {
 }
 
 /// What a stage does on a node.
-type Does = fn(&NodePlan, Kept) -> String;
+type Does = fn(&NodePlan, Beside) -> String;
 
 /// Every stage in the agent's order.
 pub(super) const ALL: &[(&str, Does)] = &[
@@ -63,8 +63,8 @@ pub(super) const ALL: &[(&str, Does)] = &[
             ),
         }
     }),
-    ("preflight", |plan, kept| match &plan.k3s {
-        Some(_) if kept != Kept::Plain => match plan.node.role {
+    ("preflight", |plan, beside| match &plan.k3s {
+        Some(_) if beside.kept != Kept::Plain => match plan.node.role {
             Role::Server => {
                 "looks at kernel, power and disk, and measures how long the disk takes \
                              to make a write durable; stops where K3s cannot start, else warns"
@@ -77,10 +77,10 @@ pub(super) const ALL: &[(&str, Does)] = &[
         },
         _ => "looks at power and disk, and warns".to_owned(),
     }),
-    ("k3s", |plan, kept| match &plan.k3s {
+    ("k3s", |plan, beside| match &plan.k3s {
         None => "has nothing to decide".to_owned(),
         // Its image has the programs alone.
-        Some(_) if kept == Kept::Plain => "has nothing to decide".to_owned(),
+        Some(_) if beside.kept == Kept::Plain => "has nothing to decide".to_owned(),
         Some(k3s) if k3s.founder() == Some(&plan.node.name) => {
             let others = k3s
                 .servers
@@ -103,10 +103,38 @@ pub(super) const ALL: &[(&str, Does)] = &[
             format!("joins the cluster at the first of {others} that answers")
         }
     }),
-    ("join", |plan, kept| match &plan.k3s {
+    ("bootstrap", |plan, beside| {
+        let trust = plan.gitops.as_ref().map(|gitops| (gitops, &gitops.trust));
+        match trust {
+            _ if !beside.hands_over(plan) => "has nothing to hand over".to_owned(),
+            Some((gitops, Some(Trust::Commit(commit)))) => format!(
+                "takes what it hands over with from the commit {commit} of {}; the image's own if \
+                 Git does not answer",
+                gitops.repository
+            ),
+            Some((gitops, Some(Trust::Signers(signers)))) => format!(
+                "takes what it hands over with from {} of {}, if one of {} signers signed it; else \
+                 the image's own",
+                gitops.revision,
+                gitops.repository,
+                signers.len()
+            ),
+            Some((_, None)) | None => {
+                "keeps what the image hands over with: [gitops] names neither commit nor signers"
+                    .to_owned()
+            }
+        }
+    }),
+    ("join", |plan, beside| match &plan.k3s {
         None => "has nothing to wait for".to_owned(),
-        Some(_) if kept == Kept::Plain => "has nothing to wait for".to_owned(),
+        Some(_) if beside.kept == Kept::Plain => "has nothing to wait for".to_owned(),
         Some(_) => format!("starts K3s and waits until {} is Ready", plan.node.name),
+    }),
+    ("gitops", |plan, beside| match beside.hands_over(plan) {
+        false => "has nothing to hand over".to_owned(),
+        true => "waits until Argo CD runs and has its root Application in sync and healthy; says \
+                 what keeps it"
+            .to_owned(),
     }),
     ("finish", |_, _| {
         "writes the last report; the agent does not start again".to_owned()
@@ -122,11 +150,11 @@ fn listed<'a>(servers: impl Iterator<Item = &'a Peer>) -> Option<String> {
 }
 
 /// The stages of this node.
-pub(super) fn stages(plan: &NodePlan, kept: Kept) -> Vec<Stage> {
+pub(super) fn stages(plan: &NodePlan, beside: Beside) -> Vec<Stage> {
     let all = ALL.iter();
     all.map(|(name, does)| Stage {
         name,
-        does: does(plan, kept),
+        does: does(plan, beside),
     })
     .collect()
 }

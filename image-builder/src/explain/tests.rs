@@ -88,6 +88,14 @@ fn plan(node: &str, more: &str) -> NodePlan {
     workspace.expect("good files").plan(node).expect("a node")
 }
 
+/// With what a cluster hands over.
+fn beside(kept: Kept) -> Beside {
+    Beside {
+        kept,
+        bootstrap: true,
+    }
+}
+
 fn golden(name: &str, explanation: &Explanation) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("src/explain/testdata")
@@ -108,7 +116,7 @@ fn golden(name: &str, explanation: &Explanation) {
 #[test]
 fn a_server_of_a_download() {
     let plan = plan("pi-1", "\n[k3s]\nversion = \"v1.35.7+k3s1\"\n");
-    golden("unlocked.txt", &explain(&plan, None, Kept::Plain));
+    golden("unlocked.txt", &explain(&plan, None, beside(Kept::Plain)));
     let lock = Lock {
         base: vec![Download {
             url: URL.into(),
@@ -119,7 +127,10 @@ fn a_server_of_a_download() {
         }],
         ..Lock::default()
     };
-    golden("server.txt", &explain(&plan, Some(&lock), Kept::Sealed));
+    golden(
+        "server.txt",
+        &explain(&plan, Some(&lock), beside(Kept::Sealed)),
+    );
 }
 
 #[test]
@@ -129,17 +140,17 @@ fn an_agent_and_a_founder_among_others() {
          \"192.168.4.10\"\n";
     golden(
         "founder.txt",
-        &explain(&plan("pi-1", more), None, Kept::Sealed),
+        &explain(&plan("pi-1", more), None, beside(Kept::Sealed)),
     );
     golden(
         "joins.txt",
-        &explain(&plan("pi-2", more), None, Kept::Sealed),
+        &explain(&plan("pi-2", more), None, beside(Kept::Sealed)),
     );
 }
 
 #[test]
 fn a_node_with_everything_and_without_kubernetes() {
-    let explanation = explain(&plan("pi-2", ""), None, Kept::Sealed);
+    let explanation = explain(&plan("pi-2", ""), None, beside(Kept::Sealed));
     golden("agent.txt", &explanation);
     let json = serde_json::to_value(&explanation).expect("JSON");
     assert_eq!(json["node"], "pi-2");
@@ -147,6 +158,31 @@ fn a_node_with_everything_and_without_kubernetes() {
     assert_eq!(json["first_boot"][0]["name"], "identity");
     // What a file holds may be a secret.
     assert!(!json.to_string().contains("hunter2-canary"));
+}
+
+#[test]
+fn where_the_bootstrap_is_taken_from() {
+    let commit = format!("commit = \"{}\"", "0a".repeat(20));
+    let key = include_str!("../config/tests/keys/ed25519.pub").trim();
+    for (trust, words) in [
+        (commit.as_str(), "from the commit 0a0a"),
+        (
+            &format!("signers = [\"{key}\"]"),
+            "if one of 1 signers signed it",
+        ),
+        ("", "[gitops] names neither commit nor signers"),
+    ] {
+        let gitops = format!("[gitops]\nrepository = \"https://git.home.arpa/a.git\"\n{trust}\n");
+        let plan = plan("pi-1", &format!("\n[k3s]\n\n{gitops}"));
+        let does = |beside| {
+            let stages = explain(&plan, None, beside).first_boot;
+            let mut found = stages.into_iter().filter(|stage| stage.name == "bootstrap");
+            found.next().expect("a stage").does
+        };
+        let told = does(beside(Kept::Sealed));
+        assert!(told.contains(words), "{told}");
+        assert_eq!(does(beside(Kept::Plain)), "has nothing to hand over");
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ impl fmt::Display for Explanation {
         }
         writeln!(f, "\nIts first boot; login and ssh never wait for it\n")?;
         for (index, Stage { name, does }) in self.first_boot.iter().enumerate() {
-            writeln!(f, "  {}. {name:10}{does}", index + 1)?;
+            writeln!(f, "  {:>2}. {name:10}{does}", index + 1)?;
         }
         let report = "report.json on the FAT partition, and the console";
         writeln!(f, "\nHow it went is in {report}.")

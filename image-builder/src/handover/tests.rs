@@ -2,10 +2,13 @@
 
 use std::fs;
 
+use node_config::handover::{Credential, helm_chart};
 use node_config::paths;
 use saphyr_parser::{Event, Parser};
 
-use super::{Handover, HandoverError, manifest};
+use super::{Handover, HandoverError};
+use crate::plan::{GitOps, Trust};
+use crate::secrets::Repository;
 
 /// The keys and values of a YAML document, in order.
 fn read(text: &str) -> Vec<String> {
@@ -29,14 +32,14 @@ fn the_values_reach_k3s_as_they_are() {
         "a: '---'\n---\nb: 2\n",
         "- %{KUBERNETES_API}%\n- \"{{ .Values }}\"\n",
     ] {
-        let read = read(&manifest::helm_chart("argo-cd-1.0.0.tgz", values));
+        let read = read(&helm_chart("argo-cd-1.0.0.tgz", values));
         assert_eq!(read.last().map(String::as_str), Some(values), "{values:?}");
     }
 }
 
 #[test]
 fn argo_cd_is_installed_as_the_tree_takes_it_over() {
-    let read = read(&manifest::helm_chart("argo-cd-10.1.1.tgz", "a: 1\n"));
+    let read = read(&helm_chart("argo-cd-10.1.1.tgz", "a: 1\n"));
     let expected = [
         "apiVersion helm.cattle.io/v1",
         "kind HelmChart",
@@ -49,13 +52,8 @@ fn argo_cd_is_installed_as_the_tree_takes_it_over() {
 
 #[test]
 fn files_go_where_k3s_looks() {
-    let handover = Handover {
-        values: "a: 1\n".into(),
-        objects: vec![
-            ("project.yaml", "kind: AppProject\n".into()),
-            ("root.yaml", "kind: Application\n".into()),
-        ],
-    };
+    let handover =
+        Handover(["a: 1\n", "kind: AppProject\n", "kind: Application\n"].map(str::to_owned));
     let files = handover.files("10.1.1", "archive".into());
     let paths: Vec<_> = files
         .iter()
@@ -77,7 +75,9 @@ fn files_go_where_k3s_looks() {
     assert_eq!(files[3].content.inline(), Some(&b"kind: Application\n"[..]));
     // K3s names what it applies by the file, up to the first dot, and wants a name
     // that Kubernetes takes; and it takes the files in the order of their paths.
-    let names = paths::K3S_HANDOVER.map(|path| {
+    let [chart, projects, root] = paths::K3S_HANDOVER;
+    let all = [chart, projects, root, paths::K3S_REPOSITORY];
+    let names = all.map(|path| {
         path.rsplit('/')
             .next()
             .and_then(|name| name.split('.').next())
@@ -87,7 +87,45 @@ fn files_go_where_k3s_looks() {
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     };
     assert!(names.iter().flatten().all(|name| is_name(name)));
-    assert!(paths::K3S_HANDOVER.is_sorted());
+    assert!(all.is_sorted());
+}
+
+#[test]
+fn the_agent_is_told_where_from_once_it_is_said_whose() {
+    let mut gitops = GitOps {
+        repository: "git@git.home.arpa:a.git".into(),
+        revision: "main".into(),
+        path: "cluster".into(),
+        trust: None,
+        ca: Some("a CA\n".into()),
+        pool: None,
+    };
+    let key = Repository::Key {
+        key: "canary-key\n".into(),
+        known_hosts: "git.home.arpa ssh-ed25519 AAAA\n".into(),
+    };
+    assert_eq!(
+        super::told("10.1.1", Some(&gitops), Some(&key)).source,
+        None
+    );
+    gitops.trust = Some(Trust::Commit("0a".repeat(20)));
+    let told = super::told("10.1.1", Some(&gitops), Some(&key));
+    assert_eq!(told.chart, "argo-cd-10.1.1.tgz");
+    let source = told.source.expect("some");
+    assert_eq!(source.path_of("root.yaml"), "cluster/bootstrap/root.yaml");
+    assert_eq!(source.known_hosts.as_deref(), key.known_hosts());
+    assert_eq!(source.ca.as_deref(), Some("a CA\n"));
+    // It is told in a file that everybody can read.
+    assert!(!format!("{source:?}").contains("canary"));
+
+    let file = super::credential(&gitops, &key);
+    assert_eq!(
+        (file.path.as_str(), file.mode),
+        (paths::K3S_REPOSITORY, 0o600)
+    );
+    assert!(!format!("{file:?}").contains("canary"), "{file:?}");
+    let text = str::from_utf8(file.content.inline().expect("a text")).expect("UTF-8");
+    assert_eq!(Credential::parse(text), Some(key.credential()));
 }
 
 #[test]
@@ -102,8 +140,7 @@ fn the_texts_are_all_there_or_none_is() {
         fs::write(bootstrap.join(name), name).expect("file");
     }
     let handover = Handover::load(dir.path()).expect("read").expect("there");
-    assert_eq!(handover.values, "argocd-values.yaml");
-    assert_eq!(handover.objects[1], ("root.yaml", "root.yaml".into()));
+    assert_eq!(handover.0, node_config::handover::TEXTS.map(str::to_owned));
     fs::write(bootstrap.join("root.yaml"), [0xff]).expect("file");
     let error = Handover::load(dir.path()).expect_err("no text");
     assert!(

@@ -1,5 +1,6 @@
 //! The unit that waits until Argo CD has the root Application in its hands.
 
+use node_config::handover::{NAMESPACE, ROOT};
 use node_config::paths;
 
 /// K3s applies what it finds at every start, for ever: a root that has long been
@@ -8,7 +9,8 @@ use node_config::paths;
 /// to leave these files alone (`.skip`: docs.k3s.io, "Packaged components"), once
 /// what they hold is Argo CD's.
 pub(super) fn text() -> String {
-    let skip = paths::K3S_HANDOVER.map(|path| format!("{path}.skip"));
+    let [chart, projects, root] = paths::K3S_HANDOVER;
+    let skip = [chart, projects, root, paths::K3S_REPOSITORY].map(|path| format!("{path}.skip"));
     let [.., last] = &skip;
     format!(
         "[Unit]\n\
@@ -21,7 +23,7 @@ pub(super) fn text() -> String {
          \n\
          [Service]\n\
          Type=oneshot\n\
-         ExecStart=/usr/local/bin/k3s kubectl --namespace=argocd wait applications.argoproj.io/root \
+         ExecStart=/usr/local/bin/k3s kubectl --namespace={NAMESPACE} wait applications.argoproj.io/{ROOT} \
          --for=jsonpath={{.status.sync.status}}=Synced --timeout=10m\n\
          ExecStart=/usr/bin/touch {}\n\
          TimeoutStartSec=15m\n\

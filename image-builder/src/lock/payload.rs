@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::ensure;
 use node_config::paths;
 
 use super::resolve::k3s_files;
@@ -11,8 +12,9 @@ use super::{Download, Lock, cached};
 use crate::handover::{self, Handover};
 use crate::io::Region;
 use crate::overlay::{Content, Payload, PayloadFile};
-use crate::plan::{Artifact, K3s, Profile};
+use crate::plan::{Artifact, GitOps, K3s, Profile};
 use crate::progress::Progress;
+use crate::secrets::Repository;
 use crate::source::Cache;
 
 /// Why an image cannot be made of what is locked and fetched.
@@ -104,6 +106,7 @@ pub fn payload(
 pub fn hand_over(
     payload: &mut Payload,
     handover: &Handover,
+    (gitops, repository): (Option<&GitOps>, Option<&Repository>),
     lock: &Lock,
     cache: &Cache,
     progress: &mut dyn Progress,
@@ -113,7 +116,18 @@ pub fn hand_over(
     let content = stored(cache, &chart.url, &chart.sha256, progress)?;
     let files = handover.files(&chart.version, content);
     payload.files.extend(files);
+    if let (Some(gitops), Some(repository)) = (gitops, repository) {
+        ensure!(
+            gitops.is_ssh() == repository.is_ssh(),
+            "what the secrets file keeps to read {} with is for another way there: `imgbuild \
+             secrets set repository`",
+            gitops.repository
+        );
+        let file = handover::credential(gitops, repository);
+        payload.files.push(file);
+    }
     payload.units.push(handover::UNIT);
+    payload.handover = Some(handover::told(&chart.version, gitops, repository));
     Ok(())
 }
 

@@ -62,6 +62,7 @@ pub(super) fn add_node_config(overlay: &mut Overlay, request: &Request<'_>, imag
         host_keys: host_keys.into(),
         packages: request.payload.packages.clone(),
         k3s: k3s::for_the_agent(request, overlay),
+        handover: request.payload.handover.clone(),
     };
     overlay.file(Part::Root, paths::NODE_CONFIG, 0o644, config.render());
 }

@@ -2,7 +2,7 @@
 //! cache, placed by reference.
 
 use anyhow::Result;
-use node_config::Package;
+use node_config::{Handover, Package};
 
 use crate::plan::K3s;
 
@@ -19,6 +19,9 @@ pub struct Payload {
     /// The packages that the agent installs, in that order; their files are
     /// among `files`, in [`node_config::paths::PACKAGES_DIR`].
     pub packages: Vec<Package>,
+    /// How the node hands its cluster over, if it does; all that takes is among
+    /// `files`.
+    pub handover: Option<Handover>,
     /// Names of units among `files` that the node starts.
     pub units: Vec<&'static str>,
 }

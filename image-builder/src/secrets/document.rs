@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use super::written::{Document, Node, Text, Tokens};
+use super::written::{self, Document, Node, Text, Tokens};
 use super::{Recipient, Secrets, VERSION};
 use crate::config::names::is_label;
 use crate::secret::Secret;
@@ -41,6 +41,7 @@ impl Secrets {
             recipients,
             tokens,
             ca,
+            repository,
             nodes,
         } = read(text)?;
         let Tokens {
@@ -59,6 +60,10 @@ impl Secrets {
             former_server_tokens: former_server.into_iter().map(|text| text.0).collect(),
             agent_token: agent.0,
             authorities: ca.into(),
+            repository: repository
+                .map(written::Repository::read)
+                .transpose()
+                .map_err(|_| form("the repository's credential is damaged"))?,
             nodes: nodes
                 .into_iter()
                 .map(|(name, node)| {
@@ -83,6 +88,7 @@ impl Secrets {
             former_server_tokens,
             agent_token,
             authorities,
+            repository,
             nodes,
         } = self;
         let document = Document {
@@ -95,6 +101,7 @@ impl Secrets {
                 agent: Text(agent_token.clone()),
             },
             ca: authorities.into(),
+            repository: repository.as_ref().map(written::Repository::write),
             nodes: nodes
                 .iter()
                 .map(|(name, node)| (name.clone(), Node::write(node)))

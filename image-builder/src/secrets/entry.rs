@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::{NodeSecrets, Secrets, SecretsError};
+use super::{NodeSecrets, Repository, Secrets, SecretsError};
 use crate::identity::KeyPair;
 use crate::pki::Authority;
-use crate::secret::Secret;
+use crate::secret::{Secret, short_sha256};
 
 /// Something in the secrets file. Serialised and in `Debug` it shows no secret.
 #[derive(Debug, Clone, Serialize)]
@@ -51,6 +51,25 @@ impl Entry {
     }
 }
 
+fn of_repository(repository: &Repository) -> Vec<Entry> {
+    let fingerprint = repository.fingerprint();
+    match repository {
+        Repository::Login { password, .. } => {
+            vec![Entry::line("repository/password", password, password)]
+        }
+        Repository::Key { key, known_hosts } => vec![
+            Entry::key("repository/key".into(), fingerprint, key.clone()),
+            Entry {
+                name: "repository/known_hosts".into(),
+                fingerprint: short_sha256(known_hosts.as_bytes()),
+                secret: false,
+                not_after: None,
+                content: Secret::new(known_hosts.clone()),
+            },
+        ],
+    }
+}
+
 impl Secrets {
     /// Everything that is in the file: tokens, CAs, nodes. Tokens are the full
     /// ones; their fingerprints are of the secret part.
@@ -60,6 +79,7 @@ impl Secrets {
     pub fn entries(&self) -> Result<Vec<Entry>, SecretsError> {
         let mut entries = self.tokens()?;
         entries.extend(self.ca()?);
+        entries.extend(self.repository.iter().flat_map(of_repository));
         for (node, secrets) in &self.nodes {
             let NodeSecrets {
                 host_keys,

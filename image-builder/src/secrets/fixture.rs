@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{NodeSecrets, Secrets};
+use super::{NodeSecrets, Repository, Secrets};
 use crate::identity::fixture::host_keys;
 use crate::pki::fixture::authorities;
 
@@ -22,6 +22,10 @@ pub(crate) fn secrets() -> Secrets {
         former_server_tokens: vec!["canaryformer00000".into()],
         agent_token: "canaryagent000000".into(),
         authorities: authorities().clone(),
+        repository: Some(Repository::Login {
+            user: "git".into(),
+            password: "canaryrepository".into(),
+        }),
         nodes: [
             ("pi-1".to_owned(), node("canarynode1000000")),
             ("pi-2".to_owned(), node("canarynode2000000")),

@@ -5,6 +5,7 @@
 //! ```text
 //! document    the secrets as text, strict and versioned; written: its shape
 //! seal        for whom it is encrypted; unlock: with what it is opened
+//! repository  what reads the repository of the cluster's tree
 //! vault       the file: read, changed by one at a time, replaced as a whole
 //! rotate      what changes, and what must follow; entry: one secret by its name
 //! ```
@@ -12,6 +13,7 @@
 mod document;
 mod entry;
 mod error;
+mod repository;
 mod rotate;
 mod seal;
 mod unlock;
@@ -28,6 +30,7 @@ use uuid::Uuid;
 pub use document::ParseError;
 pub use entry::Entry;
 pub use error::SecretsError;
+pub use repository::{NoCredential, Repository};
 pub use rotate::{Rotation, What};
 pub use seal::{Recipient, RecipientError, Seal};
 pub use unlock::{Ask, Given, Identity, Nobody, Unlock};
@@ -64,6 +67,8 @@ pub struct Secrets {
     pub agent_token: Secret,
     /// The cluster's CAs.
     pub authorities: Authorities,
+    /// What lets it read its repository, if that takes something.
+    pub repository: Option<Repository>,
     /// By name.
     pub nodes: BTreeMap<String, NodeSecrets>,
 }
@@ -95,6 +100,7 @@ impl Secrets {
             former_server_tokens: Vec::new(),
             agent_token: Secret::random(rng, BYTES),
             authorities: Authorities::mint(rng, at)?,
+            repository: None,
             nodes: BTreeMap::new(),
         })
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-use super::NodeSecrets;
+use super::{NoCredential, NodeSecrets};
 use crate::identity::HostKeys;
 use crate::pki::{Authorities, Authority, ServiceKey};
 use crate::secret::Secret;
@@ -19,6 +19,8 @@ pub(super) struct Document {
     pub(super) recipients: Vec<String>,
     pub(super) tokens: Tokens,
     pub(super) ca: Ca,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) repository: Option<Repository>,
     #[serde(default)]
     pub(super) nodes: BTreeMap<String, Node>,
 }
@@ -58,6 +60,13 @@ pub(super) struct Node {
     password: Text,
     ssh_host_ed25519_key: Text,
     ssh_host_rsa_key: Text,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "lowercase")]
+pub(super) enum Repository {
+    Login { user: String, password: Text },
+    Ssh { key: Text, known_hosts: String },
 }
 
 /// A secret in this document: nowhere else can one be serialised.
@@ -100,6 +109,28 @@ impl Node {
             password: Text(password.clone()),
             ssh_host_ed25519_key: Text(host_keys.ed25519.private_text()),
             ssh_host_rsa_key: Text(host_keys.rsa.private_text()),
+        }
+    }
+}
+
+impl Repository {
+    pub(super) fn read(self) -> Result<super::Repository, NoCredential> {
+        match self {
+            Repository::Login { user, password } => super::Repository::login(&user, &password.0),
+            Repository::Ssh { key, known_hosts } => super::Repository::key(&key.0, &known_hosts),
+        }
+    }
+
+    pub(super) fn write(repository: &super::Repository) -> Self {
+        match repository.clone() {
+            super::Repository::Login { user, password } => Repository::Login {
+                user,
+                password: Text(password),
+            },
+            super::Repository::Key { key, known_hosts } => Repository::Ssh {
+                key: Text(key),
+                known_hosts,
+            },
         }
     }
 }

@@ -406,3 +406,39 @@ fn a_terminal_is_asked_without_an_echo_and_shown_no_secret() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("--output") && !said.contains("K10"), "{said}");
 }
+
+#[test]
+fn what_reads_the_repository_is_kept_and_not_said() {
+    let mut lab = Lab::with_key();
+    let recipient = lab.recipient();
+    lab.good(&format!("init --recipient {recipient}"));
+    let token = "canary-token-0123456789\n";
+    fs::write(lab.path("token"), token).expect("token");
+    let words = lab.bad(1, "set repository --from token");
+    assert!(words.contains("add [gitops] first"), "{words}");
+
+    let with = |repository: &str| format!("{CLUSTER}\n[gitops]\nrepository = \"{repository}\"\n");
+    let file = lab.path("cluster/cluster.toml");
+    fs::write(&file, with("https://git.home.arpa/a.git")).expect("cluster.toml");
+    lab.good("set repository --from token --user me");
+    assert!(lab.good("show").contains("repository/password"));
+    assert_eq!(lab.good("export repository/password"), token);
+    let words = lab.bad(1, "set repository --from cluster/key");
+    assert!(words.contains("no password or token"), "{words}");
+
+    fs::write(&file, with("git@git.home.arpa:a.git")).expect("cluster.toml");
+    let words = lab.bad(1, "set repository --from cluster/key");
+    assert!(words.contains("--known-hosts"), "{words}");
+    let host = fs::read_to_string(lab.path("cluster/key.pub")).expect("key");
+    fs::write(lab.path("hosts"), format!("git.home.arpa {host}")).expect("hosts");
+    let words = lab.bad(1, "set repository --from token --known-hosts hosts");
+    assert!(words.contains("no private key"), "{words}");
+    lab.good("set repository --from cluster/key --known-hosts hosts");
+    let key = fs::read_to_string(lab.path("cluster/key")).expect("key");
+    assert_eq!(lab.good("export repository/key"), key);
+
+    lab.good("set repository --none");
+    assert!(!lab.good("show").contains("repository/"));
+    let said = &lab.said;
+    assert!(!said.contains("canary-token") && !key.lines().any(|line| said.contains(line)));
+}

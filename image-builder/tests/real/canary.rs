@@ -122,6 +122,14 @@ const LINES: &[&str] = &[
 #[test]
 fn no_secret_is_where_it_does_not_belong() {
     let Some(lab) = lab_with_k3s() else { return };
+    let cluster = lab.path("cluster.toml");
+    let text = fs::read_to_string(&cluster).expect("cluster.toml");
+    let gitops = "\n[gitops]\nrepository = \"https://git.home.arpa/a.git\"\n";
+    fs::write(&cluster, text + gitops).expect("cluster.toml");
+    let token = tempfile::NamedTempFile::new().expect("token");
+    fs::write(token.path(), "canary-0123456789-token\n").expect("token");
+    let from = token.path().to_str().expect("UTF-8");
+    secrets(&lab, &["set", "repository", "--from", from]);
     let canaries = Canaries::of(&lab);
     let scratch = lab.path("tmp");
     fs::create_dir(&scratch).expect("tmp");
@@ -162,7 +170,11 @@ fn no_secret_is_where_it_does_not_belong() {
     let founder = in_image(&canaries, &lab.path("out/pi-1.img"));
     assert!(founder.contains("server-token") && founder.contains("agent-token"));
     assert!(founder.contains("nodes/pi-1/password") && founder.contains("tls/service.key"));
-    let foreign = |name: &&String| name.starts_with("ca/") || name.starts_with("nodes/pi-2/");
+    // It founds, and hands nothing over.
+    let foreign = |name: &&String| {
+        let others = ["ca/", "nodes/pi-2/", "repository/"];
+        others.iter().any(|other| name.starts_with(other))
+    };
     assert_eq!(founder.iter().find(foreign), None);
     let own = ["password", "ssh_host_ed25519_key", "ssh_host_rsa_key"];
     let mut agent: BTreeSet<String> = own.map(|what| format!("nodes/pi-2/{what}")).into();

@@ -2,14 +2,11 @@
 
 use node_config::{NodeConfig, Role};
 
-use crate::system::{Command, System, SystemError};
+use crate::stages::kubectl::{self, OF_A_SERVER};
+use crate::system::{System, SystemError};
 
-/// K3s is its own kubectl.
-const K3S: &str = "/usr/local/bin/k3s";
-
-/// The administrator's, which servers have; and the one a kubelet has, which may
-/// read its own node (Kubernetes docs: "Using Node Authorization").
-const OF_A_SERVER: &str = "/etc/rancher/k3s/k3s.yaml";
+/// The one a kubelet has, which may read its own node (Kubernetes docs: "Using Node
+/// Authorization").
 const OF_AN_AGENT: &str = "/var/lib/rancher/k3s/agent/kubelet.kubeconfig";
 
 /// The one condition that says it takes workloads, as `True reason: message`.
@@ -38,20 +35,8 @@ pub(super) fn ask(node: &NodeConfig, sys: &dyn System) -> Result<Own, SystemErro
     if sys.mode(kubeconfig)?.is_none() {
         return Ok(Own::Unasked);
     }
-    let args = [
-        "kubectl",
-        "--kubeconfig",
-        kubeconfig,
-        "--request-timeout=5s",
-        // It has no home to keep what it learnt of the API in.
-        "--cache-dir=/run/imgbuild/kubectl",
-        "get",
-        "node",
-        &node.node.name,
-        "--output",
-        READY,
-    ];
-    match sys.run(&Command::new(K3S, &args)) {
+    let question = ["get", "node", &node.node.name, "--output", READY];
+    match sys.run(&kubectl::command(kubeconfig, &question)) {
         Ok(said) => Ok(read(&said)),
         Err(SystemError::Program { problem, .. }) => Ok(Own::NotReady(problem)),
         Err(error) => Err(error),

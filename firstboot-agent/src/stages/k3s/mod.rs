@@ -74,7 +74,7 @@ pub(in crate::stages) fn tell_k3s(
 /// joins it would have K3s install Argo CD over the one that runs, as old as its
 /// image.
 fn keep_the_handover(sys: &dyn System) -> Result<(), SystemError> {
-    for path in paths::K3S_HANDOVER {
+    for path in [&paths::K3S_HANDOVER[..], &[paths::K3S_REPOSITORY]].concat() {
         let skip = format!("{path}.skip");
         if sys.mode(path)?.is_some() && sys.mode(&skip)?.is_none() {
             replace(sys, &skip, 0o600, b"")?;

@@ -18,9 +18,15 @@ fn machine() -> Fake {
     fake
 }
 
-/// Which files that hand the cluster over K3s is told to leave alone.
-fn skips(fake: &Fake) -> [bool; 3] {
-    paths::K3S_HANDOVER.map(|path| fake.exists(&format!("{path}.skip")))
+/// What hands the cluster over.
+fn handing_over() -> [&'static str; 4] {
+    let [chart, projects, root] = paths::K3S_HANDOVER;
+    [chart, projects, root, paths::K3S_REPOSITORY]
+}
+
+/// Which of it K3s is told to leave alone.
+fn skips(fake: &Fake) -> [bool; 4] {
+    handing_over().map(|path| fake.exists(&format!("{path}.skip")))
 }
 
 fn drop_in(fake: &Fake) -> String {
@@ -93,17 +99,17 @@ fn a_founder_that_joins_hands_nothing_over() {
     for (answering, skipped) in [("", false), ("192.168.4.13 ready\n", true)] {
         let fake = machine();
         cluster::servers(&fake, answering);
-        for path in paths::K3S_HANDOVER {
+        for path in handing_over() {
             fake.put(path, 0o600, "kind: Application\n");
         }
         apply(&node(true, &[12, 13]), &fake).expect("applies");
-        assert_eq!(skips(&fake), [skipped; 3]);
+        assert_eq!(skips(&fake), [skipped; 4]);
     }
     // An image that hands nothing over gets no marks.
     let fake = machine();
     cluster::servers(&fake, "192.168.4.13 ready\n");
     apply(&node(true, &[13]), &fake).expect("applies");
-    assert_eq!(skips(&fake), [false; 3]);
+    assert_eq!(skips(&fake), [false; 4]);
 }
 
 #[test]
@@ -218,7 +224,7 @@ fn cut_at_every_call_it_ends_the_same() {
             let fake = machine();
             cluster::servers(&fake, answering);
             if founds {
-                for path in paths::K3S_HANDOVER {
+                for path in handing_over() {
                     fake.put_synced(path, 0o600, "kind: Application\n");
                 }
             }

@@ -1,24 +1,108 @@
 //! `[gitops]`: where the tree is, and the addresses for its services.
 
 use std::net::Ipv4Addr;
+use std::path::Path;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use super::network::{self, Lan};
 use crate::config::check::Checker;
-use crate::config::problem::{Wrong, quoted};
-use crate::config::written;
-use crate::plan::{GitOps, Network, Node, Pool};
+use crate::config::files::{Files, resolve, why};
+use crate::config::problem::{Wrong, quoted, shown};
+use crate::config::{ssh, written};
+use crate::plan::{GitOps, Network, Node, Pool, Trust};
 
-pub(crate) fn check(gitops: &written::GitOps, lan: Lan, check: &mut Checker) -> Option<GitOps> {
+/// Larger than any bundle of CAs that somebody has of their own.
+const CA_LIMIT: u64 = 256 << 10;
+
+pub(crate) fn check(
+    gitops: &written::GitOps,
+    lan: Lan,
+    check: &mut Checker,
+    files: &dyn Files,
+) -> Option<GitOps> {
     let repository = check.value(&gitops.repository, |text| repository(text));
     let revision = check.value(&gitops.revision, |text| revision(text));
     let path = check.value(&gitops.path, |text| path(text));
     let pool = check.optional(&gitops.pool, |text| pool(text, lan));
+    let trust = trust(gitops, check);
+    let from = check.path();
+    let ca = check.optional(&gitops.ca, |path| {
+        authorities(&resolve(files, from, path), files)
+    });
     Some(GitOps {
         repository: repository?,
         revision: revision?,
         path: path?,
+        trust: trust?,
+        ca: ca?,
         pool: pool?,
     })
+}
+
+/// Whose commits are taken: a commit's, by its name, or by its signature.
+fn trust(gitops: &written::GitOps, check: &mut Checker) -> Option<Option<Trust>> {
+    let commit = check.optional(&gitops.commit, |text| commit(text));
+    let signers = check.list(&gitops.signers, |line| signer(line));
+    let (commit, signers) = (commit?, signers?);
+    match (commit, signers.is_empty()) {
+        (Some(_), false) => {
+            let message = "a commit that is named needs nobody's signature";
+            let wrong = Wrong::new(message, "take `commit` or `signers` out");
+            check.wrong(&gitops.commit.span(), wrong);
+            None
+        }
+        (Some(commit), true) => Some(Some(Trust::Commit(commit))),
+        (None, false) => Some(Some(Trust::Signers(signers))),
+        (None, true) => Some(None),
+    }
+}
+
+/// The name of a commit in full: a part of it may be another's too.
+fn commit(text: &str) -> Result<String, Wrong> {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if text.len() == 40 && text.bytes().all(is_digit) {
+        return Ok(text.to_owned());
+    }
+    let message = format!("{} is not the whole name of a commit", quoted(text));
+    Err(Wrong::new(
+        message,
+        "write what `git rev-parse HEAD` prints",
+    ))
+}
+
+/// A key that the agent can check signatures of.
+fn signer(line: &str) -> Result<String, Wrong> {
+    const KINDS: [&str; 3] = ["ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa"];
+    let key = ssh::key(line)?;
+    match key.split(' ').next() {
+        Some(kind) if KINDS.contains(&kind) => Ok(key),
+        kind => Err(Wrong::new(
+            format!(
+                "a node cannot check what a {} key signed",
+                kind.unwrap_or_default()
+            ),
+            format!("sign with one of {}", KINDS.join(", ")),
+        )),
+    }
+}
+
+/// The text of a file with certificates.
+fn authorities(path: &Path, files: &dyn Files) -> Result<String, Wrong> {
+    let shown = shown(path);
+    let hint = "name a file with the certificate of a CA, as PEM";
+    let content = files
+        .read(path, CA_LIMIT)
+        .map_err(|error| Wrong::new(format!("{shown} cannot be read: {}", why(&error)), hint))?;
+    if content.windows(11).any(|part| part == b"PRIVATE KEY") {
+        return Err(Wrong::new(format!("{shown} holds a private key"), hint));
+    }
+    let certificates = CertificateDer::pem_slice_iter(&content).collect::<Result<Vec<_>, _>>();
+    match (certificates, String::from_utf8(content)) {
+        (Ok(some), Ok(text)) if !some.is_empty() => Ok(text),
+        _ => Err(Wrong::new(format!("{shown} holds no certificate"), hint)),
+    }
 }
 
 /// Addresses that are somebody's, and whose.
@@ -57,7 +141,7 @@ fn repository(text: &str) -> Result<String, Wrong> {
         let user = host.split_once('@').map(|(user, _)| user);
         if user.is_some_and(|user| scheme == "https" || user.contains(':')) {
             let message = "the address of the repository has a password in it";
-            let hint = "take it out: cluster/bootstrap/repository.yaml.example shows where it goes";
+            let hint = "take it out: `imgbuild secrets set repository` keeps it";
             return Err(Wrong::new(message, hint));
         }
         return match scheme {
@@ -160,6 +244,25 @@ mod tests {
         assert_eq!(path("k3s/home").as_deref(), Ok("k3s/home"));
         for bad in ["", "/a", "a/", "..", "a/../b", "a//b", "a b", "./a"] {
             assert!(path(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn commits_and_signers() {
+        let whole = "1fe82c27a20f1a1ecf4fb1a4b8ed2f4c1a3f6d2e";
+        assert_eq!(commit(whole).as_deref(), Ok(whole));
+        for bad in ["", "main", "1fe82c2", &whole.to_uppercase(), &whole[1..]] {
+            assert!(commit(bad).is_err(), "{bad}");
+        }
+        for (key, good) in [
+            (include_str!("../tests/keys/ed25519.pub"), true),
+            (include_str!("../tests/keys/ecdsa256.pub"), true),
+            (include_str!("../tests/keys/rsa3072.pub"), true),
+            (include_str!("../tests/keys/rsa2048.pub"), false),
+            (include_str!("../tests/keys/ecdsa384.pub"), false),
+            (include_str!("../tests/keys/sk-ed25519.pub"), false),
+        ] {
+            assert_eq!(signer(key).is_ok(), good, "{key}");
         }
     }
 

@@ -73,7 +73,7 @@ pub(crate) fn check(
     let gitops = match file.gitops.get() {
         None if file.gitops.is_absent() => Some(None),
         written => written
-            .and_then(|gitops| gitops::check(gitops, lan, check))
+            .and_then(|gitops| gitops::check(gitops, lan, check, files))
             .map(Some),
     };
     let source = file

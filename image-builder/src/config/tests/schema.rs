@@ -6,11 +6,12 @@ use serde_json::{Map, Value};
 
 use super::good;
 use crate::config::{SchemaKind, parse_cluster, parse_profile, schema};
+use crate::pki::fixture::authorities;
 
 const KINDS: [SchemaKind; 2] = [SchemaKind::Cluster, SchemaKind::Profile];
 
 /// Of each pair of keys that exclude each other, the one to leave out.
-const EXCLUDED: [&str; 2] = ["base.file", "files.source"];
+const EXCLUDED: [&str; 3] = ["base.file", "files.source", "gitops.commit"];
 /// Keys without which something else is wrong, though the schema cannot say it.
 const NEEDED: [&str; 6] = [
     "base.url",
@@ -74,6 +75,8 @@ fn parsed(kind: SchemaKind, document: &Value) -> Result<String, String> {
     let mut files = good();
     let key = files[Path::new("c/keys/admin.pub")].clone();
     files.insert(PathBuf::from("/home/me/.ssh/id_ed25519.pub"), key);
+    let ca = authorities().root.certificate.as_bytes();
+    files.insert(PathBuf::from("c/keys/ca.pem"), ca.into());
     let path = Path::new("c/x.toml");
     match kind {
         SchemaKind::Cluster => parse_cluster(&text, path, &files).map(|plan| format!("{plan:?}")),

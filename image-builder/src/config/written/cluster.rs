@@ -185,6 +185,22 @@ pub(crate) struct GitOps {
     #[serde(default = "own_folder")]
     #[schemars(example = &"cluster")]
     pub(crate) path: Field<String>,
+    /// The one commit, all 40 digits, whose `bootstrap/` a founder takes at its first
+    /// boot. Without this and `signers` the one that was baked into its image is used.
+    #[serde(default)]
+    #[schemars(example = &"1fe82c27a20f1a1ecf4fb1a4b8ed2f4c1a3f6d2e")]
+    pub(crate) commit: Field<String>,
+    /// Whose commits it takes instead: SSH public keys, of which one signed the newest
+    /// commit of `revision` (`git config gpg.format ssh`).
+    #[serde(default = "Texts::of_default")]
+    #[schemars(example = one(
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti me@desk"
+    ))]
+    pub(crate) signers: Texts,
+    /// A file with the CA of the repository's server, as PEM, if that is your own.
+    #[serde(default)]
+    #[schemars(example = &"keys/ca.pem")]
+    pub(crate) ca: Field<String>,
     /// Addresses of the subnet that MetalLB gives to services: no machine's, and none
     /// that the router hands out. `imgbuild gitops check` holds the tree against it.
     #[serde(default)]

@@ -39,6 +39,7 @@ pub(in crate::overlay) fn plan() -> NodePlan {
             keyboard: "us".into(),
         },
         k3s: None,
+        gitops: None,
         node: Node {
             name: "pi-1".into(),
             address,

@@ -64,6 +64,10 @@ fn a_document_that_is_not_ours_is_refused_and_not_quoted() {
             "\"pi 1\" is not the name of a node",
         ),
         (
+            replaced("canaryrepository", "canary repository"),
+            "the repository's credential is damaged",
+        ),
+        (
             replaced("[ca.root]", "[ca.roof]"),
             "is not as imgbuild writes it",
         ),
