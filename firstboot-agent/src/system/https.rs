@@ -1,9 +1,12 @@
 //! HTTPS, once: one question, one answer, nothing kept.
 
+mod then;
+
 use std::fmt;
+use std::io;
 use std::net::{SocketAddrV4, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustls::crypto::ring::default_provider;
 use rustls::{CertificateError, Error as Tls};
@@ -38,6 +41,9 @@ pub(crate) enum Trust<'a> {
     Anybody,
     /// Who can prove to be certified by one of these, as DER, for this address.
     Only(&'a [Vec<u8>]),
+    /// The same, by the certificate's dates at that time, in seconds since 1970, in
+    /// place of now: for a machine that asks what time it is.
+    OnlyThen(&'a [Vec<u8>], u64),
 }
 
 impl fmt::Display for Get<'_> {
@@ -51,6 +57,9 @@ impl fmt::Display for Get<'_> {
 pub(crate) struct Answer {
     /// HTTP's.
     pub(crate) status: u16,
+    /// When the server answered, by its own clock, in seconds since 1970 (RFC 9110,
+    /// 6.6.1); `None` if it did not say.
+    pub(crate) date: Option<u64>,
     /// At most 64 KiB of it.
     pub(crate) body: Vec<u8>,
 }
@@ -75,9 +84,9 @@ pub(crate) enum NoAnswer {
 pub(super) fn get(request: &Get<'_>) -> Result<Answer, NoAnswer> {
     // By itself: to the crate a server that accepts and then is busy is the same as
     // none at all, and to a founder it is not.
-    if TcpStream::connect_timeout(&request.server.into(), CONNECT_PATIENCE).is_err() {
+    let Ok(wire) = TcpStream::connect_timeout(&request.server.into(), CONNECT_PATIENCE) else {
         return Err(NoAnswer::Silent);
-    }
+    };
     let tls = TlsConfig::builder().unversioned_rustls_crypto_provider(Arc::new(default_provider()));
     let tls = match request.trust {
         Trust::Anybody => tls.disable_verification(true),
@@ -86,6 +95,10 @@ pub(super) fn get(request: &Get<'_>) -> Result<Answer, NoAnswer> {
                 .iter()
                 .map(|der| Certificate::from_der(der).to_owned());
             tls.root_certs(RootCerts::Specific(Arc::new(certificates.collect())))
+        }
+        // The crate knows no time but this machine's.
+        Trust::OnlyThen(certificates, time) => {
+            return then::get(request, wire, certificates, time);
         }
     };
     let agent: Agent = Agent::config_builder()
@@ -105,19 +118,32 @@ pub(super) fn get(request: &Get<'_>) -> Result<Answer, NoAnswer> {
     }
     let mut answer = question.call().map_err(no_answer)?;
     let status = answer.status().as_u16();
+    let date = answer.headers().get("date");
+    let date = date.and_then(|date| seconds(date.as_bytes()));
     let body = answer.body_mut().with_config().limit(LONGEST_ANSWER);
     let body = body.read_to_vec().map_err(no_answer)?;
-    Ok(Answer { status, body })
+    Ok(Answer { status, date, body })
+}
+
+/// A date of HTTP in seconds since 1970.
+fn seconds(date: &[u8]) -> Option<u64> {
+    let date = httpdate::parse_http_date(str::from_utf8(date).ok()?).ok()?;
+    let since = date.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(since.as_secs())
 }
 
 fn no_answer(error: Error) -> NoAnswer {
     match error {
         Error::Rustls(error) => of_tls(&error),
-        Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-            Some(inner) => of_tls(inner),
-            None => NoAnswer::Broken(error.to_string()),
-        },
+        Error::Io(error) => of_io(&error),
         other => NoAnswer::Broken(other.to_string()),
+    }
+}
+
+fn of_io(error: &io::Error) -> NoAnswer {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(inner) => of_tls(inner),
+        None => NoAnswer::Broken(error.to_string()),
     }
 }
 

@@ -79,6 +79,14 @@ const CASES: &[Case] = &[
         cluster::servers(&fake, "192.168.4.13 busy\n");
         fake
     }),
+    ("in 1970, and a server that knows the time", || {
+        let fake = with_k3s(&cluster::node(false, &[12]));
+        cluster::servers(&fake, "192.168.4.12 ready\n");
+        cluster::tell_time(&fake, 1_791_000_000);
+        machine::set_time_server(&fake, None);
+        fake.set_clock(0);
+        fake
+    }),
     ("harmed by an earlier cut", harmed),
     ("keys readable by all, public half lost", || {
         let fake = machine::healthy();
