@@ -5,7 +5,7 @@
 //! without time servers a running server of the cluster is asked, and without that the
 //! first boot goes on as well.
 
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use node_config::NodeConfig;
@@ -87,18 +87,41 @@ fn set(time: u64, sys: &dyn System) -> Result<(), StageError> {
 /// The last resort: the clock of a server that runs already. One that stands before
 /// the image's time is as wrong as ours was.
 fn ask_a_server(node: &NodeConfig, sys: &dyn System) -> Result<(), StageError> {
-    let Some(k3s) = &node.k3s else {
-        return Ok(waited::give_up(sys, WHAT)?);
-    };
-    for server in &k3s.servers {
-        let at = SocketAddrV4::new(*server, PORT);
-        let time = supervisor::time_of(at, &k3s.ca_hash, sys);
-        if let Some(time) = time.filter(|time| *time > node.epoch) {
-            set(time, sys)?;
-            return Ok(waited::settle_for(sys, WHAT, &server.to_string())?);
+    for server in node.k3s.iter().flat_map(|k3s| &k3s.servers) {
+        if take_time_of(*server, node, sys)? {
+            return Ok(());
         }
     }
     Ok(waited::give_up(sys, WHAT)?)
+}
+
+/// The same later, when a server that is up by then shows that this node's clock is
+/// wrong. One that is kept right is not touched: then the server's is. Whether it was
+/// set.
+pub(super) fn correct_by(
+    server: Ipv4Addr,
+    node: &NodeConfig,
+    sys: &dyn System,
+) -> Result<bool, StageError> {
+    if is_synchronized(sys)? || is_kept(sys.wall_clock(), node, sys)? {
+        return Ok(false);
+    }
+    take_time_of(server, node, sys)
+}
+
+fn take_time_of(server: Ipv4Addr, node: &NodeConfig, sys: &dyn System) -> Result<bool, StageError> {
+    let Some(k3s) = &node.k3s else {
+        return Ok(false);
+    };
+    let at = SocketAddrV4::new(server, PORT);
+    match supervisor::time_of(at, &k3s.ca_hash, sys) {
+        Some(time) if time > node.epoch => {
+            set(time, sys)?;
+            waited::settle_for(sys, WHAT, &server.to_string())?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
 }
 
 /// Whether the time came from a hardware clock that never stood still.

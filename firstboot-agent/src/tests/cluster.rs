@@ -16,7 +16,7 @@ use super::machine;
 pub(crate) const UNIT: &str = "k3s.service";
 
 /// How servers stand: lines of an address and one of `ready`, `busy`, `refused`,
-/// `other`, `clock`, `strange`. Whoever is not named is silent.
+/// `other`, `clock` (ready for a clock that is right), `strange`. Whoever is not named is silent.
 const SERVERS: &str = "/run/servers";
 /// What time they say it is, in seconds since 1970; nothing if 0.
 const TIME: &str = "/run/servers-time";
@@ -53,7 +53,7 @@ pub(crate) fn install(fake: &Fake) {
     fake.show("/sys/fs/cgroup/cgroup.controllers", controllers);
     fake.serve_https(|fake, request| {
         let date = fake.text(TIME).parse().ok().filter(|time| *time > 0);
-        answer(&fake.text(SERVERS), date, request)
+        answer(&fake.text(SERVERS), date, fake.time(), request)
     });
     fake.install("systemctl", |fake, args, extent| {
         if args.last().is_none_or(|unit| unit != UNIT) {
@@ -122,7 +122,12 @@ pub(crate) fn starts(fake: &Fake) -> u32 {
     fake.text(STARTS).parse().unwrap_or(0)
 }
 
-fn answer(servers: &str, date: Option<u64>, request: &Get<'_>) -> Result<Answer, NoAnswer> {
+fn answer(
+    servers: &str,
+    date: Option<u64>,
+    now: u64,
+    request: &Get<'_>,
+) -> Result<Answer, NoAnswer> {
     let host = request.server.ip().to_string();
     let mut lines = servers.lines().filter_map(|line| line.split_once(' '));
     let Some((_, how)) = lines.find(|(server, _)| *server == host) else {
@@ -138,7 +143,9 @@ fn answer(servers: &str, date: Option<u64>, request: &Get<'_>) -> Result<Answer,
     }
     let (status, body) = match (request.path, how) {
         (_, "strange") => return Err(NoAnswer::Broken("no TLS".into())),
-        (_, "clock") if trusted => return Err(NoAnswer::Clock),
+        (_, "clock") if trusted && date.is_none_or(|date| now < date) => {
+            return Err(NoAnswer::Clock);
+        }
         ("/ping", _) => (200, "pong".into()),
         ("/cacerts", "other") => (200, pem(b"another root") + &pem(b"another CA")),
         ("/cacerts", _) => (200, pem(b"a CA") + &pem(ROOT)),
@@ -146,7 +153,7 @@ fn answer(servers: &str, date: Option<u64>, request: &Get<'_>) -> Result<Answer,
             let header = "Basic c2VydmVyOmh1bnRlcjItY2FuYXJ5";
             assert_eq!((request.authorization, trusted), (Some(header), true));
             let status = match how {
-                "ready" => 200,
+                "ready" | "clock" => 200,
                 "busy" => 503,
                 _ => 401,
             };
