@@ -15,7 +15,7 @@ use super::terminal::{Interrupts, print_json, print_text};
 use crate::io::Region;
 use crate::overlay::{BaseView as _, Part};
 use crate::qemu::console::Event;
-use crate::qemu::{self, DiskBus, Guest, Kernel, Machine, Ssh, Waited};
+use crate::qemu::{self, DiskBus, Guest, Kernel, Lan, Machine, Size, Ssh, Waited};
 use crate::source::find_partitions;
 use crate::view::ImageView;
 
@@ -89,8 +89,9 @@ pub(super) fn run(_: &Global, args: &Args) -> anyhow::Result<()> {
         image: &image,
         bus: args.disk,
         kernel: &kernel,
+        size: Size::USUAL,
         node: &node,
-        neighbours: &[],
+        lan: Lan::Own,
         ssh_port: args.ssh_port,
         dir: dir.path(),
         log: log.path(),

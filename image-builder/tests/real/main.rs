@@ -7,8 +7,11 @@
 mod boot;
 mod build;
 mod canary;
+mod cluster;
+mod cuts;
 mod devices;
 mod disk;
+mod figures;
 mod k3s;
 mod lab;
 mod lock;
@@ -18,5 +21,5 @@ mod packages;
 mod release;
 mod resolve;
 mod secrets;
-mod supervisor;
+mod switch;
 mod write;

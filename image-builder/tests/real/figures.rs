@@ -1,0 +1,125 @@
+//! What the agent costs its node: figures, each beside its goal.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use imgbuild::qemu::console::Event;
+use imgbuild::qemu::{DiskBus, Waited};
+use node_config::ConsoleLine;
+use node_config::report::Outcome;
+
+use crate::boot::{PATIENCE, Rig, drain, text, wait_for};
+use crate::k3s::{build, lab_with_k3s};
+use crate::lab::{Lab, count};
+
+/// As long as it is watched while it waits, and before that, for its pauses to grow.
+const WAIT: Duration = Duration::from_secs(90);
+
+const NAMES: [&str; 2] = ["with the agent", "with the agent masked"];
+
+#[test]
+#[ignore = "a dozen boots: ci/soak"]
+fn figures_of_the_agent() {
+    let Some(lab) = lab_with_k3s() else { return };
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    eprintln!("load before: {}", load.trim());
+    let size = fs::metadata(&lab.agent).expect("agent").len();
+    row("size of the program", mib(size), 4.0, "MiB");
+    while_it_waits(&lab);
+    to_the_login(&lab);
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    eprintln!("load after: {}", load.trim());
+}
+
+/// An agent whose servers are off: it asks for them again and again.
+fn while_it_waits(lab: &Lab) {
+    let rig = Rig::new(lab, &build(lab, "pi-2"));
+    let mut guest = rig.start(DiskBus::Virtio);
+    wait_for(
+        &mut guest,
+        PATIENCE,
+        |line| matches!(line, ConsoleLine::Stage { stage, outcome: Outcome::Retrying, .. } if stage == "k3s"),
+    );
+    let ssh = rig.ssh(&guest);
+    ssh.wait(PATIENCE).expect("login");
+    drain(&mut guest, WAIT);
+    // With all that it runs; by the guest's own clock.
+    let spent = "systemctl show -P CPUUsageNSec firstboot-agent && cut -d ' ' -f 1 /proc/uptime";
+    let look = || -> (f64, f64) {
+        let said = text(ssh.run(spent).expect("ssh"));
+        let (nanoseconds, uptime) = said.split_once('\n').expect("two lines");
+        let number = |text: &str| text.parse::<f64>().expect("a number");
+        (number(nanoseconds) / 1e9, number(uptime))
+    };
+    let (spent, began) = look();
+    drain(&mut guest, WAIT);
+    let (spent_then, ended) = look();
+    let share = 100.0 * (spent_then - spent) / (ended - began);
+    eprintln!(
+        "watched for {:.0} s while it waits for a server",
+        ended - began
+    );
+    row("processor while it waits", share, 1.0, "%");
+    let memory =
+        "awk '/VmHWM/ { print $2 }' /proc/$(systemctl show -P MainPID firstboot-agent)/status";
+    let kib: u64 = text(ssh.run(memory).expect("ssh")).parse().expect("KiB");
+    row("most memory it had", mib(kib << 10), 20.0, "MiB");
+}
+
+/// First boots of one image until somebody can log in, in turns.
+fn to_the_login(lab: &Lab) {
+    let image = build(lab, "pi-2");
+    let mut times = [const { Vec::new() }; 2];
+    for round in 0..count("IMGBUILD_SOAK_BOOTS", 5) {
+        for (masked, times) in times.iter_mut().enumerate() {
+            let mut rig = Rig::new(lab, &image);
+            if masked == 1 {
+                rig = rig.told("systemd.mask=firstboot-agent.service");
+            }
+            let seconds = login(&rig);
+            eprintln!("boot {}, {}: {seconds:.1} s", round + 1, NAMES[masked]);
+            times.push(seconds);
+        }
+    }
+    let [with, without] = times.map(median);
+    eprintln!(
+        "median: {with:.1} s {}, {without:.1} s {}",
+        NAMES[0], NAMES[1]
+    );
+    row(
+        "time to the login, times without it",
+        with / without,
+        1.05,
+        "",
+    );
+}
+
+fn login(rig: &Rig<'_>) -> f64 {
+    let began = Instant::now();
+    let mut guest = rig.start(DiskBus::Virtio);
+    while began.elapsed() < PATIENCE {
+        match guest.wait(Duration::from_secs(1)).expect("console") {
+            Waited::Events(events) if events.contains(&Event::Login) => {
+                return began.elapsed().as_secs_f64();
+            }
+            Waited::Ended(words) => panic!("the guest ended: {words}"),
+            Waited::Events(_) | Waited::Nothing => {}
+        }
+    }
+    panic!("no login in time; see {}", guest.log().display());
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    (times[(times.len() - 1) / 2] + times[times.len() / 2]) / 2.0
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+/// A goal that was missed is a failure: what the machine was doing besides is printed.
+fn row(what: &str, value: f64, goal: f64, unit: &str) {
+    eprintln!("{what}: {value:.2} {unit}, goal at most {goal} {unit}");
+    assert!(value <= goal, "{what}: {value} {unit} is more than {goal}");
+}
