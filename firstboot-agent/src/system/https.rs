@@ -1,17 +1,20 @@
 //! HTTPS, once: one question, one answer, nothing kept.
 
+mod answer;
 mod then;
 
 use std::fmt;
 use std::io;
 use std::net::{SocketAddrV4, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rustls::crypto::ring::default_provider;
 use rustls::{CertificateError, Error as Tls};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Error};
+
+pub(crate) use self::answer::Answer;
 
 /// K3s' own patience with its servers (`defaultClientTimeout`).
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -50,18 +53,6 @@ impl fmt::Display for Get<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "https://{}{}", self.server, self.path)
     }
-}
-
-/// What came back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answer {
-    /// HTTP's.
-    pub(crate) status: u16,
-    /// When the server answered, by its own clock, in seconds since 1970 (RFC 9110,
-    /// 6.6.1); `None` if it did not say.
-    pub(crate) date: Option<u64>,
-    /// At most 64 KiB of it.
-    pub(crate) body: Vec<u8>,
 }
 
 /// Why nothing did.
@@ -119,17 +110,10 @@ pub(super) fn get(request: &Get<'_>) -> Result<Answer, NoAnswer> {
     let mut answer = question.call().map_err(no_answer)?;
     let status = answer.status().as_u16();
     let date = answer.headers().get("date");
-    let date = date.and_then(|date| seconds(date.as_bytes()));
+    let date = date.and_then(|date| answer::seconds(date.as_bytes()));
     let body = answer.body_mut().with_config().limit(LONGEST_ANSWER);
     let body = body.read_to_vec().map_err(no_answer)?;
     Ok(Answer { status, date, body })
-}
-
-/// A date of HTTP in seconds since 1970.
-fn seconds(date: &[u8]) -> Option<u64> {
-    let date = httpdate::parse_http_date(str::from_utf8(date).ok()?).ok()?;
-    let since = date.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    Some(since.as_secs())
 }
 
 fn no_answer(error: Error) -> NoAnswer {

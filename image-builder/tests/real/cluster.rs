@@ -4,7 +4,6 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use imgbuild::cmd::Cmd;
@@ -323,6 +322,5 @@ fn three_nodes_come_up_in_the_worst_order_and_come_back() {
         assert_eq!(text(ssh.run(state).expect("ssh")), "running");
         power_off(guest, &ssh);
         rig.assert_disk_clean();
-        sleep(Duration::from_secs(1));
     }
 }

@@ -63,12 +63,10 @@ fn a_first_boot_that_was_cut_at_any_moment_ends_the_same() {
         profile.replace("root = \"1GiB\"", disk) + KEEPER
     });
     let image = lab.build("pi-1.img");
-    let whole = whole_boot(&Rig::new(&lab, &image));
+    let mut whole = whole_boot(&Rig::new(&lab, &image));
     let seed = u64::from(count("IMGBUILD_SOAK_SEED", std::process::id()));
     let rounds = count("IMGBUILD_SOAK_CUTS", 2);
-    eprintln!(
-        "a first boot takes {whole:.0?}; IMGBUILD_SOAK_SEED={seed} cuts it at the same moments"
-    );
+    eprintln!("a first boot takes {whole:.0?}; seed {seed}, for IMGBUILD_SOAK_SEED");
     let mut random = fastrand::Rng::with_seed(seed);
     for round in 0..rounds {
         let rig = Rig::new(&lab, &image);
@@ -87,6 +85,8 @@ fn a_first_boot_that_was_cut_at_any_moment_ends_the_same() {
         let done = "for i in $(seq 180); do sudo test -e /var/lib/imgbuild/done && exit 0; sleep 1; done; sudo cat /var/lib/imgbuild/report.json; exit 1";
         text(ssh.run(done).expect("ssh"));
         let took = began.elapsed();
+        // What else the machine does changes in an hour, and with it the next boot.
+        whole = took;
         let run = |command: &str| text(ssh.run(command).expect("ssh"));
         assert_eq!(run("systemctl is-system-running --wait"), "running");
         assert_holds(&ssh, &lab.overlay());

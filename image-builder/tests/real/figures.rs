@@ -23,16 +23,34 @@ fn figures_of_the_agent() {
     let Some(lab) = lab_with_k3s() else { return };
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     eprintln!("load before: {}", load.trim());
+    let mut figures = Figures::default();
     let size = fs::metadata(&lab.agent).expect("agent").len();
-    row("size of the program", mib(size), 4.0, "MiB");
-    while_it_waits(&lab);
-    to_the_login(&lab);
+    figures.add("size of the program", mib(size), 4.0, "MiB");
+    while_it_waits(&lab, &mut figures);
+    to_the_login(&lab, &mut figures);
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     eprintln!("load after: {}", load.trim());
+    assert!(figures.missed.is_empty(), "missed: {:?}", figures.missed);
+}
+
+/// Figures, and which of them missed their goals.
+#[derive(Default)]
+struct Figures {
+    missed: Vec<String>,
+}
+
+impl Figures {
+    fn add(&mut self, what: &str, value: f64, goal: f64, unit: &str) {
+        let row = format!("{what}: {value:.2} {unit}, goal at most {goal} {unit}");
+        eprintln!("{row}");
+        if value > goal {
+            self.missed.push(row);
+        }
+    }
 }
 
 /// An agent whose servers are off: it asks for them again and again.
-fn while_it_waits(lab: &Lab) {
+fn while_it_waits(lab: &Lab, figures: &mut Figures) {
     let rig = Rig::new(lab, &build(lab, "pi-2"));
     let mut guest = rig.start(DiskBus::Virtio);
     wait_for(
@@ -59,15 +77,15 @@ fn while_it_waits(lab: &Lab) {
         "watched for {:.0} s while it waits for a server",
         ended - began
     );
-    row("processor while it waits", share, 1.0, "%");
+    figures.add("processor while it waits", share, 1.0, "%");
     let memory =
         "awk '/VmHWM/ { print $2 }' /proc/$(systemctl show -P MainPID firstboot-agent)/status";
     let kib: u64 = text(ssh.run(memory).expect("ssh")).parse().expect("KiB");
-    row("most memory it had", mib(kib << 10), 20.0, "MiB");
+    figures.add("most memory it had", mib(kib << 10), 20.0, "MiB");
 }
 
 /// First boots of one image until somebody can log in, in turns.
-fn to_the_login(lab: &Lab) {
+fn to_the_login(lab: &Lab, figures: &mut Figures) {
     let image = build(lab, "pi-2");
     let mut times = [const { Vec::new() }; 2];
     for round in 0..count("IMGBUILD_SOAK_BOOTS", 5) {
@@ -86,7 +104,7 @@ fn to_the_login(lab: &Lab) {
         "median: {with:.1} s {}, {without:.1} s {}",
         NAMES[0], NAMES[1]
     );
-    row(
+    figures.add(
         "time to the login, times without it",
         with / without,
         1.05,
@@ -116,10 +134,4 @@ fn median(mut times: Vec<f64>) -> f64 {
 
 fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
-}
-
-/// A goal that was missed is a failure: what the machine was doing besides is printed.
-fn row(what: &str, value: f64, goal: f64, unit: &str) {
-    eprintln!("{what}: {value:.2} {unit}, goal at most {goal} {unit}");
-    assert!(value <= goal, "{what}: {value} {unit} is more than {goal}");
 }

@@ -12,10 +12,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use super::{Answer, Get, LONGEST_ANSWER, NoAnswer, PATIENCE, of_io, of_tls, seconds};
-
-/// Headers of an answer; servers of Go send five.
-const MOST_HEADERS: usize = 32;
+use super::answer::{self, Answer};
+use super::{Get, LONGEST_ANSWER, NoAnswer, PATIENCE, of_io, of_tls};
 
 /// Asks in HTTP/1.0 (RFC 1945): the answer ends where the connection does, and no
 /// server may cut its body into chunks.
@@ -44,7 +42,7 @@ pub(super) fn get(
     };
     let mut stream = StreamOwned::new(connection.map_err(|error| of_tls(&error))?, wire);
     let answer = ask(request, &mut stream).map_err(|error| of_io(&error))?;
-    read(&answer).ok_or_else(|| NoAnswer::Broken("no answer of HTTP".into()))
+    answer::read(&answer).ok_or_else(|| NoAnswer::Broken("no answer of HTTP".into()))
 }
 
 fn ask(request: &Get<'_>, stream: &mut (impl Read + Write)) -> io::Result<Vec<u8>> {
@@ -60,21 +58,6 @@ fn ask(request: &Get<'_>, stream: &mut (impl Read + Write)) -> io::Result<Vec<u8
     let mut answer = Vec::new();
     stream.take(LONGEST_ANSWER).read_to_end(&mut answer)?;
     Ok(answer)
-}
-
-fn read(answer: &[u8]) -> Option<Answer> {
-    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
-    let mut head = httparse::Response::new(&mut headers);
-    let httparse::Status::Complete(len) = head.parse(answer).ok()? else {
-        return None;
-    };
-    let mut headers = head.headers.iter();
-    let date = headers.find(|header| header.name.eq_ignore_ascii_case("date"));
-    Some(Answer {
-        status: head.code?,
-        date: date.and_then(|date| seconds(date.value)),
-        body: answer.get(len..)?.to_vec(),
-    })
 }
 
 /// A clock that stands.

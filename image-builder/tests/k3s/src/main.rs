@@ -64,7 +64,7 @@ fn ready() -> Result<()> {
     sent.map(drop).context("telling systemd")
 }
 
-/// Replaces a file, or leaves the old one. Root's alone, as all that K3s writes.
+/// Replaces a file, or leaves the old one.
 fn put(path: &Path, mode: u32, content: &[u8]) -> Result<()> {
     let what = || format!("writing {}", path.display());
     let parent = path.parent().context("a path of no folder")?;
