@@ -92,6 +92,9 @@ pub(super) fn get(request: &Get<'_>) -> Result<Answer, NoAnswer> {
             return then::get(request, wire, certificates, time);
         }
     };
+    // It showed that somebody listens. A server that serves one at a time would wait
+    // for what it says.
+    drop(wire);
     let agent: Agent = Agent::config_builder()
         .tls_config(tls.build())
         // It is a neighbour: no proxy stands between.
