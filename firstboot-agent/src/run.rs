@@ -153,9 +153,14 @@ impl Runner<'_> {
         Line::Changed
     }
 
+    /// The report is published whatever becomes of the journal: the boot partition has
+    /// room of its own.
     fn record(&mut self, index: usize) -> Result<(), SystemError> {
-        self.sys.make_dir(paths::STATE_DIR, 0o700)?;
-        let journal = self.journal.append(self.sys, self.status.stage(index));
+        let made = self.sys.make_dir(paths::STATE_DIR, 0o700);
+        let journal = made.and_then(|()| {
+            let stage = self.status.stage(index);
+            self.journal.append(self.sys, stage)
+        });
         self.status.publish()?;
         journal
     }

@@ -1,11 +1,13 @@
-//! What the agent reads from the network: a server's CA bundle, a question to its
-//! page; and the token that was baked. Whatever it is, reading it ends; a stranger's
+//! What the agent reads from the network: a server's CA bundle, its answer, a question
+//! to its page; and the token that was baked. Whatever it is, reading it ends; a stranger's
 //! bundle is not trusted, and no answer repeats the question.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 
+#[path = "../../../firstboot-agent/src/system/https/answer.rs"]
+mod answer;
 #[path = "../../../firstboot-agent/src/supervisor/authority.rs"]
 mod authority;
 #[path = "../../../firstboot-agent/src/page/http.rs"]
@@ -25,6 +27,10 @@ fuzz_target!(|data: &[u8]| {
             let trusted = trusted.expect("one of the bundle");
             assert!(trusted.iter().all(|other| other == one));
         }
+    }
+
+    if let Some(answer) = answer::read(data) {
+        assert!(data.ends_with(&answer.body));
     }
 
     let shown = Shown {

@@ -8,13 +8,18 @@ use node_config::report::{Outcome, State};
 /// Seconds after which a browser looks again, while there is something to see.
 const REFRESH: u32 = 3;
 
+/// On a phone a stage's message has a line of its own, and the counts stay away.
 const STYLE: &str = "\
 body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;\
 color-scheme:light dark}\
 table{border-collapse:collapse;width:100%}\
 td,th{text-align:left;vertical-align:top;padding:.3rem .8rem .3rem 0;border-bottom:1px solid #8884}\
 .done{color:#2a7d2a}.running{color:#1f6fd0}.retrying{color:#b26a00}.failed{color:#c62828}\
-.pending{opacity:.6}";
+.pending{opacity:.6}\
+td:last-child{overflow-wrap:anywhere}\
+@media(max-width:40rem){tr{display:flex;flex-wrap:wrap;border-bottom:1px solid #8884}\
+td,th{border:0;padding-bottom:0}td:last-child{flex-basis:100%;padding:0 0 .3rem}\
+td:nth-child(3),td:nth-child(4),th:nth-child(n+3){display:none}}";
 
 /// The page.
 pub(super) fn render(report: &Report) -> String {

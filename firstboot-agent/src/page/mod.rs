@@ -120,4 +120,6 @@ impl Page {
 }
 
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod tests;

@@ -1,14 +1,17 @@
 //! The time: never before the image was made, and from the network if it has one.
 //!
 //! A Pi 5 without a battery starts at whatever time it last wrote down, and every
-//! certificate is "not yet valid" to it. systemd-timesyncd does the work; a network
-//! without time servers does not stop the first boot.
+//! certificate is "not yet valid" to it. systemd-timesyncd does the work. In a network
+//! without time servers a running server of the cluster is asked, and without that the
+//! first boot goes on as well.
 
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use node_config::NodeConfig;
 
 use super::{Look, Stage, StageError, Tell, waited};
+use crate::supervisor::{self, PORT};
 use crate::system::{Command, System, read_text};
 
 /// After the network, without which there is nothing to wait for and which says
@@ -55,24 +58,69 @@ impl Stage for Clock {
             return Ok(Look::Done("kept by the hardware clock".into()));
         }
         if waited::in_vain(sys, WHAT)? {
-            return Ok(Look::Done(warning(node)));
+            return Ok(Look::Done(warning(node, &waited::instead(sys, WHAT)?)));
         }
         Ok(Look::ToDo("no time server has answered yet".into()))
     }
 
     fn apply(&self, node: &NodeConfig, sys: &dyn System, _: Tell<'_>) -> Result<(), StageError> {
         if sys.wall_clock() < node.epoch {
-            let time = format!("--set=@{}", node.epoch);
-            sys.run(&Command::new("date", &["--utc", &time]))?;
+            set(node.epoch, sys)?;
         }
         let start = sys.elapsed();
         while !is_synchronized(sys)? {
             if sys.elapsed().saturating_sub(start) >= PATIENCE {
-                return Ok(waited::give_up(sys, WHAT)?);
+                return ask_a_server(node, sys);
             }
             sys.sleep(PAUSE);
         }
         Ok(())
+    }
+}
+
+fn set(time: u64, sys: &dyn System) -> Result<(), StageError> {
+    let time = format!("--set=@{time}");
+    sys.run(&Command::new("date", &["--utc", &time]))?;
+    Ok(())
+}
+
+/// The last resort: the clock of a server that runs already. One that stands before
+/// the image's time is as wrong as ours was.
+fn ask_a_server(node: &NodeConfig, sys: &dyn System) -> Result<(), StageError> {
+    for server in node.k3s.iter().flat_map(|k3s| &k3s.servers) {
+        if take_time_of(*server, node, sys)? {
+            return Ok(());
+        }
+    }
+    Ok(waited::give_up(sys, WHAT)?)
+}
+
+/// The same later, when a server that is up by then shows that this node's clock is
+/// wrong. One that is kept right is not touched: then the server's is. Whether it was
+/// set.
+pub(super) fn correct_by(
+    server: Ipv4Addr,
+    node: &NodeConfig,
+    sys: &dyn System,
+) -> Result<bool, StageError> {
+    if is_synchronized(sys)? || is_kept(sys.wall_clock(), node, sys)? {
+        return Ok(false);
+    }
+    take_time_of(server, node, sys)
+}
+
+fn take_time_of(server: Ipv4Addr, node: &NodeConfig, sys: &dyn System) -> Result<bool, StageError> {
+    let Some(k3s) = &node.k3s else {
+        return Ok(false);
+    };
+    let at = SocketAddrV4::new(server, PORT);
+    match supervisor::time_of(at, &k3s.ca_hash, sys) {
+        Some(time) if time > node.epoch => {
+            set(time, sys)?;
+            waited::settle_for(sys, WHAT, &server.to_string())?;
+            Ok(true)
+        }
+        _ => Ok(false),
     }
 }
 
@@ -94,15 +142,19 @@ fn is_synchronized(sys: &dyn System) -> Result<bool, StageError> {
     Ok(answer.is_ok_and(|answer| answer.trim() == "yes"))
 }
 
-fn warning(node: &NodeConfig) -> String {
+/// `instead` is the server that was asked.
+fn warning(node: &NodeConfig, instead: &str) -> String {
     let servers = match &node.network.ntp[..] {
         [] => "of the base's own time servers".to_string(),
         servers => format!("of the time servers {}", servers.join(", ")),
     };
+    let so = match instead {
+        "" => "the time may be wrong and certificates refused".to_string(),
+        server => format!("the time is that of {server}, and nothing keeps it right"),
+    };
     format!(
-        "warning: none {servers} answered within {} s, so the time may be wrong and certificates \
-         refused: set network.ntp in the cluster file to one this network has, or let UDP port 123 \
-         out",
+        "warning: none {servers} answered within {} s, so {so}: set network.ntp in the cluster file \
+         to one this network has, or let UDP port 123 out",
         PATIENCE.as_secs()
     )
 }
@@ -111,7 +163,7 @@ fn warning(node: &NodeConfig) -> String {
 mod tests {
     use super::*;
     use crate::system::fake::Fake;
-    use crate::tests::machine;
+    use crate::tests::{cluster, machine};
 
     fn look(fake: &Fake) -> Look {
         Clock.look(&machine::node(), fake).expect("looks")
@@ -157,6 +209,45 @@ mod tests {
         // The next boot hopes again.
         machine::restart(&fake);
         assert!(matches!(look(&fake), Look::ToDo(_)));
+    }
+
+    #[test]
+    fn without_a_time_server_a_server_of_the_cluster_is_asked() {
+        let node = cluster::node(false, &[12, 13]);
+        let late = node.epoch + 40 * 24 * 3600;
+        for (servers, time, expected) in [
+            ("192.168.4.12 ready\n192.168.4.13 ready\n", late, Some(12)),
+            // Whether it lets us in is another question.
+            ("192.168.4.13 busy\n", late, Some(13)),
+            ("192.168.4.12 other\n192.168.4.13 ready\n", late, Some(13)),
+            // By this node's clock its certificate is not valid: that is why we ask.
+            ("192.168.4.12 clock\n", late, Some(12)),
+            ("192.168.4.12 other\n192.168.4.13 strange\n", late, None),
+            // In 1970 itself; and one that does not say.
+            ("192.168.4.12 ready\n", 1000, None),
+            ("192.168.4.12 ready\n", node.epoch, None),
+            ("192.168.4.12 ready\n", 0, None),
+            ("", late, None),
+        ] {
+            let fake = machine::healthy();
+            cluster::install(&fake);
+            machine::set_time_server(&fake, None);
+            cluster::servers(&fake, servers);
+            cluster::tell_time(&fake, time);
+            fake.set_clock(100);
+            Clock.apply(&node, &fake, &|_| ()).expect("never fatal");
+            let by_itself = node.epoch + PATIENCE.as_secs();
+            let taken = expected.map_or(by_itself, |_| time);
+            assert_eq!(fake.wall_clock(), taken, "{servers}{time}");
+            let Ok(Look::Done(message)) = Clock.look(&node, &fake) else {
+                panic!("it would wait for ever");
+            };
+            let words = match expected {
+                Some(last) => format!("so the time is that of 192.168.4.{last}, and"),
+                None => "so the time may be wrong".into(),
+            };
+            assert!(message.contains(&words), "{servers}{time}: {message}");
+        }
     }
 
     #[test]

@@ -15,6 +15,8 @@ mod packages;
 mod preflight;
 mod waited;
 
+use std::io::ErrorKind;
+
 use node_config::NodeConfig;
 
 use crate::system::{System, SystemError};
@@ -80,6 +82,11 @@ pub(crate) enum StageError {
 impl From<SystemError> for StageError {
     fn from(error: SystemError) -> Self {
         match error {
+            SystemError::File { ref cause, .. } if cause.kind() == ErrorKind::StorageFull => {
+                StageError::Retry(format!(
+                    "the disk is full ({error}): make room on it, and this goes on by itself"
+                ))
+            }
             SystemError::File { .. } | SystemError::Program { .. } => {
                 StageError::Retry(error.to_string())
             }

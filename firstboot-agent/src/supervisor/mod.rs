@@ -96,6 +96,27 @@ impl Visitor {
     }
 }
 
+/// What time it is by a server, in seconds since 1970; `None` where it does not say, or
+/// cannot prove to be of the cluster whose CA has this hash.
+///
+/// A certificate is valid for a time, and the time is the question: so the proof is
+/// judged at the time that the server says it is. Nobody gives it who has no key that
+/// the CA signed.
+pub(crate) fn time_of(server: SocketAddrV4, ca_hash: &str, sys: &dyn System) -> Option<u64> {
+    let get = |trust| {
+        let request = Get {
+            server,
+            path: "/cacerts",
+            trust,
+            authorization: None,
+        };
+        sys.get(&request).ok()
+    };
+    let bundle = get(Trust::Anybody)?;
+    let trusted = authority::pinned(&bundle.body, ca_hash)?;
+    get(Trust::OnlyThen(&trusted, bundle.date?))?.date
+}
+
 /// How far a server lets this node climb.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Rung {

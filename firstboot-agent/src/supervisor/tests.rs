@@ -105,6 +105,66 @@ fn a_certificate_that_is_not_valid_now_is_a_matter_of_clocks() {
     }
 }
 
+/// The server's certificate is for the years 2000 and 2001; this machine's clock is
+/// right, which is as far off as one in 1970.
+#[test]
+fn the_time_is_taken_from_who_can_prove_to_be_ours_at_that_time() {
+    let valid = (2000, 2002);
+    for (date, expected) in [
+        (Some("Sun, 09 Sep 2001 01:46:40 GMT"), Some(1_000_000_000)),
+        // By itself it says that its certificate is not valid.
+        (Some("Tue, 14 Nov 2023 22:13:20 GMT"), None),
+        (Some("Thu, 01 Jan 1970 00:00:17 GMT"), None),
+        (Some("about noon"), None),
+        (None, None),
+    ] {
+        let shape = Shape {
+            valid,
+            date,
+            ..open()
+        };
+        let double = Double::start(shape);
+        let told = time_of(double.address, &double.ca_hash, &Host::new("/"));
+        assert_eq!(told, expected, "{date:?}");
+        let seen = double.seen();
+        assert!(!seen.iter().any(|line| line.contains("Basic")), "{seen:?}");
+    }
+}
+
+#[test]
+fn nobody_else_sets_the_clock() {
+    let date = Some("Sun, 09 Sep 2001 01:46:40 GMT");
+    let ours = Double::start(open());
+    let bundle = ours.bundle.clone();
+    for impostor in [
+        Shape { date, ..open() },
+        Shape {
+            date,
+            instead: Some(bundle.clone()),
+            ..open()
+        },
+        Shape {
+            date,
+            beside: bundle,
+            ..open()
+        },
+        // Ours, for another address.
+        Shape {
+            date,
+            host: "192.168.4.12",
+            ..open()
+        },
+    ] {
+        let own = impostor.host != "127.0.0.1";
+        let impostor = Double::start(impostor);
+        let hash = match own {
+            true => &impostor.ca_hash,
+            false => &ours.ca_hash,
+        };
+        assert_eq!(time_of(impostor.address, hash, &Host::new("/")), None);
+    }
+}
+
 #[test]
 fn who_cannot_be_told_is_not_taken_for_nobody() {
     let cases = [

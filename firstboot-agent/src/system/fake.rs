@@ -78,6 +78,8 @@ pub(crate) struct Fake {
     shown: RefCell<BTreeMap<String, String>>,
     answers: RefCell<BTreeMap<SocketAddrV4, Answer>>,
     site: RefCell<Option<Site>>,
+    /// Nothing more goes onto the root file system.
+    pub(crate) full: Cell<bool>,
     /// How long the disk takes over an addition to a file.
     pub(crate) append_takes: Cell<Duration>,
     /// What the clock was set to, less the time since power-on.
@@ -119,6 +121,7 @@ impl Fake {
             shown: RefCell::default(),
             answers: RefCell::default(),
             site: RefCell::default(),
+            full: Cell::default(),
             append_takes: Cell::default(),
             epoch: Cell::new(EPOCH),
             nudged: RefCell::default(),
@@ -178,6 +181,11 @@ impl Fake {
     pub(crate) fn set_clock(&self, seconds: u64) {
         let passed = self.clock.get().as_secs();
         self.epoch.set(seconds.saturating_sub(passed));
+    }
+
+    /// What the clock shows.
+    pub(crate) fn time(&self) -> u64 {
+        self.epoch.get() + self.clock.get().as_secs()
     }
 
     /// Where a device's bytes lie on the disk: offset and length.
@@ -351,6 +359,19 @@ impl Fake {
         })
     }
 
+    /// Whether there is room for that.
+    fn room_for(&self, path: &str) -> Result<(), SystemError> {
+        let elsewhere = ["/boot/firmware/", "/dev/", "/proc/", "/run/", "/sys/"];
+        if !self.full.get() || elsewhere.iter().any(|dir| path.starts_with(dir)) {
+            return Ok(());
+        }
+        Err(SystemError::File {
+            doing: "writing",
+            path: path.into(),
+            cause: io::Error::from(nix::errno::Errno::ENOSPC),
+        })
+    }
+
     /// A call that cannot fail, only be the last one.
     fn sure_call<T>(&self, whole: impl Fn() -> T) -> T {
         let unchanged = || Ok(whole());
@@ -387,7 +408,16 @@ impl System for Fake {
     }
 
     fn make_dir(&self, path: &str, mode: u32) -> Result<(), SystemError> {
-        self.file_call(path, || (), || self.host.make_dir(path, mode))
+        self.file_call(
+            path,
+            || (),
+            || {
+                if !self.exists(path) {
+                    self.room_for(path)?;
+                }
+                self.host.make_dir(path, mode)
+            },
+        )
     }
 
     fn write(&self, path: &str, mode: u32, content: &[u8]) -> Result<(), SystemError> {
@@ -396,6 +426,11 @@ impl System for Fake {
             self.now_synced(path);
         };
         self.file_call(path, half, || {
+            if let Err(error) = self.room_for(path) {
+                // Its name, and none of its content.
+                self.host.write(path, mode, b"")?;
+                return Err(error);
+            }
             self.host.write(path, mode, content)?;
             self.now_synced(path);
             Ok(())
@@ -408,6 +443,7 @@ impl System for Fake {
             self.now_synced(path);
         };
         self.file_call(path, half, || {
+            self.room_for(path)?;
             self.clock.set(self.clock.get() + self.append_takes.get());
             self.host.append(path, mode, content)?;
             self.now_synced(path);
@@ -534,7 +570,7 @@ impl System for Fake {
     }
 
     fn wall_clock(&self) -> u64 {
-        self.sure_call(|| self.epoch.get() + self.clock.get().as_secs())
+        self.sure_call(|| self.time())
     }
 
     fn elapsed(&self) -> Duration {

@@ -1,6 +1,10 @@
 //! HTTPS, once: one question, one answer, nothing kept.
 
+mod answer;
+mod then;
+
 use std::fmt;
+use std::io;
 use std::net::{SocketAddrV4, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +13,8 @@ use rustls::crypto::ring::default_provider;
 use rustls::{CertificateError, Error as Tls};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Error};
+
+pub(crate) use self::answer::Answer;
 
 /// K3s' own patience with its servers (`defaultClientTimeout`).
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,21 +44,15 @@ pub(crate) enum Trust<'a> {
     Anybody,
     /// Who can prove to be certified by one of these, as DER, for this address.
     Only(&'a [Vec<u8>]),
+    /// The same, by the certificate's dates at that time, in seconds since 1970, in
+    /// place of now: for a machine that asks what time it is.
+    OnlyThen(&'a [Vec<u8>], u64),
 }
 
 impl fmt::Display for Get<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "https://{}{}", self.server, self.path)
     }
-}
-
-/// What came back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answer {
-    /// HTTP's.
-    pub(crate) status: u16,
-    /// At most 64 KiB of it.
-    pub(crate) body: Vec<u8>,
 }
 
 /// Why nothing did.
@@ -75,9 +75,9 @@ pub(crate) enum NoAnswer {
 pub(super) fn get(request: &Get<'_>) -> Result<Answer, NoAnswer> {
     // By itself: to the crate a server that accepts and then is busy is the same as
     // none at all, and to a founder it is not.
-    if TcpStream::connect_timeout(&request.server.into(), CONNECT_PATIENCE).is_err() {
+    let Ok(wire) = TcpStream::connect_timeout(&request.server.into(), CONNECT_PATIENCE) else {
         return Err(NoAnswer::Silent);
-    }
+    };
     let tls = TlsConfig::builder().unversioned_rustls_crypto_provider(Arc::new(default_provider()));
     let tls = match request.trust {
         Trust::Anybody => tls.disable_verification(true),
@@ -87,7 +87,14 @@ pub(super) fn get(request: &Get<'_>) -> Result<Answer, NoAnswer> {
                 .map(|der| Certificate::from_der(der).to_owned());
             tls.root_certs(RootCerts::Specific(Arc::new(certificates.collect())))
         }
+        // The crate knows no time but this machine's.
+        Trust::OnlyThen(certificates, time) => {
+            return then::get(request, wire, certificates, time);
+        }
     };
+    // It showed that somebody listens. A server that serves one at a time would wait
+    // for what it says.
+    drop(wire);
     let agent: Agent = Agent::config_builder()
         .tls_config(tls.build())
         // It is a neighbour: no proxy stands between.
@@ -105,19 +112,25 @@ pub(super) fn get(request: &Get<'_>) -> Result<Answer, NoAnswer> {
     }
     let mut answer = question.call().map_err(no_answer)?;
     let status = answer.status().as_u16();
+    let date = answer.headers().get("date");
+    let date = date.and_then(|date| answer::seconds(date.as_bytes()));
     let body = answer.body_mut().with_config().limit(LONGEST_ANSWER);
     let body = body.read_to_vec().map_err(no_answer)?;
-    Ok(Answer { status, body })
+    Ok(Answer { status, date, body })
 }
 
 fn no_answer(error: Error) -> NoAnswer {
     match error {
         Error::Rustls(error) => of_tls(&error),
-        Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-            Some(inner) => of_tls(inner),
-            None => NoAnswer::Broken(error.to_string()),
-        },
+        Error::Io(error) => of_io(&error),
         other => NoAnswer::Broken(other.to_string()),
+    }
+}
+
+fn of_io(error: &io::Error) -> NoAnswer {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(inner) => of_tls(inner),
+        None => NoAnswer::Broken(error.to_string()),
     }
 }
 

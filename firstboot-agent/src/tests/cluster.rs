@@ -18,8 +18,10 @@ use super::machine;
 pub(crate) const UNIT: &str = "k3s.service";
 
 /// How servers stand: lines of an address and one of `ready`, `busy`, `refused`,
-/// `other`, `clock`, `strange`. Whoever is not named is silent.
+/// `other`, `clock` (ready for a clock that is right), `strange`. Whoever is not named is silent.
 const SERVERS: &str = "/run/servers";
+/// What time they say it is, in seconds since 1970; nothing if 0.
+const TIME: &str = "/run/servers-time";
 /// The unit's state in systemd's words, once it was started; active if empty.
 const STATE: &str = "/run/k3s-state";
 /// What kubectl says of the node; Ready if empty.
@@ -94,7 +96,10 @@ pub(crate) fn install(fake: &Fake) {
     fake.put(KUBECONFIG, 0o600, "");
     let controllers = "cpuset cpu io memory pids\n";
     fake.show("/sys/fs/cgroup/cgroup.controllers", controllers);
-    fake.serve_https(|fake, request| answer(&fake.text(SERVERS), request));
+    fake.serve_https(|fake, request| {
+        let date = fake.text(TIME).parse().ok().filter(|time| *time > 0);
+        answer(&fake.text(SERVERS), date, fake.time(), request)
+    });
     fake.install("systemctl", |fake, args, extent| {
         if args.last().is_none_or(|unit| unit != UNIT) {
             return machine::systemctl(fake, args, extent);
@@ -142,6 +147,11 @@ pub(crate) fn servers(fake: &Fake, lines: &str) {
     fake.put(SERVERS, 0o644, lines);
 }
 
+/// What time they say it is from now on.
+pub(crate) fn tell_time(fake: &Fake, seconds: u64) {
+    fake.put(TIME, 0o644, seconds.to_string());
+}
+
 /// How the unit stands from now on, and what it writes.
 pub(crate) fn unit(fake: &Fake, state: &str, journal: &str) {
     fake.put(STATE, 0o644, state);
@@ -185,7 +195,12 @@ pub(crate) fn starts(fake: &Fake) -> u32 {
     fake.text(STARTS).parse().unwrap_or(0)
 }
 
-fn answer(servers: &str, request: &Get<'_>) -> Result<Answer, NoAnswer> {
+fn answer(
+    servers: &str,
+    date: Option<u64>,
+    now: u64,
+    request: &Get<'_>,
+) -> Result<Answer, NoAnswer> {
     let host = request.server.ip().to_string();
     let mut lines = servers.lines().filter_map(|line| line.split_once(' '));
     let Some((_, how)) = lines.find(|(server, _)| *server == host) else {
@@ -196,9 +211,14 @@ fn answer(servers: &str, request: &Get<'_>) -> Result<Answer, NoAnswer> {
         format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n")
     };
     let trusted = matches!(request.trust, Trust::Only(_));
+    if let Trust::OnlyThen(_, time) = request.trust {
+        assert_eq!(Some(time), date, "judged at the time it says it is");
+    }
     let (status, body) = match (request.path, how) {
         (_, "strange") => return Err(NoAnswer::Broken("no TLS".into())),
-        (_, "clock") if trusted => return Err(NoAnswer::Clock),
+        (_, "clock") if trusted && date.is_none_or(|date| now < date) => {
+            return Err(NoAnswer::Clock);
+        }
         ("/ping", _) => (200, "pong".into()),
         ("/cacerts", "other") => (200, pem(b"another root") + &pem(b"another CA")),
         ("/cacerts", _) => (200, pem(b"a CA") + &pem(ROOT)),
@@ -206,7 +226,7 @@ fn answer(servers: &str, request: &Get<'_>) -> Result<Answer, NoAnswer> {
             let header = "Basic c2VydmVyOmh1bnRlcjItY2FuYXJ5";
             assert_eq!((request.authorization, trusted), (Some(header), true));
             let status = match how {
-                "ready" => 200,
+                "ready" | "clock" => 200,
                 "busy" => 503,
                 _ => 401,
             };
@@ -216,6 +236,7 @@ fn answer(servers: &str, request: &Get<'_>) -> Result<Answer, NoAnswer> {
     };
     Ok(Answer {
         status,
+        date,
         body: body.into_bytes(),
     })
 }

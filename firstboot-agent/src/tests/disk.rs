@@ -29,6 +29,8 @@ pub(crate) const LARGE: u64 = 64 * GIB + 12345 * SECTOR;
 
 /// What `systemctl enable` makes.
 const LINK: &str = "/etc/systemd/system/local-fs.target.wants/var-lib-longhorn.mount";
+/// There while udev has not looked at the new file system.
+const UNSEEN: &str = "/run/unseen";
 const MOUNTS: &str = "/proc/self/mountinfo";
 
 /// What the node is told.
@@ -110,6 +112,11 @@ pub(crate) fn install(fake: &Fake) {
     fake.install("partx", partx);
     fake.install("resize2fs", resize2fs);
     fake.install("mke2fs", mke2fs);
+    fake.install("udevadm", |fake, args, _| {
+        assert_eq!(args[..3], ["trigger", "--action=change", "--settle"]);
+        fake.hide(UNSEEN);
+        Ok(String::new())
+    });
     fake.install("wipefs", |fake, args, _| {
         Ok(wipefs(fake, args.last().expect("a device")))
     });
@@ -125,6 +132,7 @@ pub(crate) fn start(fake: &Fake) {
         );
     }
     fake.show(MOUNTS, mounts);
+    fake.hide(UNSEEN);
     for number in 1..=3 {
         forget(fake, number);
         know(fake, number);
@@ -169,6 +177,9 @@ pub(crate) fn systemctl(fake: &Fake, what: &str, extent: Done) -> Result<String,
     match (what, extent) {
         // A link has no content to lose.
         ("enable", Done::Whole) => fake.put(LINK, 0o644, ""),
+        ("start", Done::Whole) if !fake.text(UNSEEN).is_empty() => {
+            return Err("A dependency job failed.".into());
+        }
         ("start", Done::Whole) => mount(fake)?,
         (_, Done::Half) => {}
         _ => panic!("systemctl {what}"),
@@ -309,6 +320,8 @@ fn mke2fs(fake: &Fake, args: &[String], extent: Done) -> Result<String, String> 
     );
     let (offset, len) = fake.extent(device).ok_or("No such file or directory")?;
     put(fake, offset + 64 * 1024, &[7; 4096]);
+    // As on a busy machine.
+    fake.show(UNSEEN, "1");
     if extent == Done::Whole {
         put_file_system(fake, offset, DATA_FS, len, false);
     }

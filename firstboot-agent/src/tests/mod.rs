@@ -12,7 +12,7 @@ pub(crate) mod supervisor;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use node_config::report::{Outcome, State};
+use node_config::report::{Outcome, StageReport, State};
 use node_config::{ConsoleLine, NodeConfig, Report, paths};
 
 use self::machine::{ED25519, ETH0_UP, Gateway, RSA};
@@ -84,6 +84,14 @@ const CASES: &[Case] = &[
     ("joins at the second server, which is slow", || {
         let fake = with_k3s(&cluster::node(false, &[12, 13]));
         cluster::servers(&fake, "192.168.4.13 busy\n");
+        fake
+    }),
+    ("in 1970, and a server that knows the time", || {
+        let fake = with_k3s(&cluster::node(false, &[12]));
+        cluster::servers(&fake, "192.168.4.12 ready\n");
+        cluster::tell_time(&fake, 1_791_000_000);
+        machine::set_time_server(&fake, None);
+        fake.set_clock(0);
         fake
     }),
     ("harmed by an earlier cut", harmed),
@@ -341,6 +349,29 @@ fn a_silent_gateway_is_retried_for_ever_without_noise() {
     assert_eq!(boot_to_the_end(&fake), End::Done);
     let done = Report::parse(&fake.text(paths::REPORT)).expect("report");
     assert!(done.stages[2].attempts >= report.stages[2].attempts);
+}
+
+/// Where nothing can be written, the boot partition's copy of the report still can.
+#[test]
+fn a_full_disk_is_named_and_the_first_boot_goes_on_once_there_is_room() {
+    let fake = machine::healthy();
+    fake.full.set(true);
+    let hour = Duration::from_secs(3600);
+    assert_eq!(fake.power_on(Some(Fault::CutAt(hour)), boot), None);
+    assert!(!fake.exists(paths::DONE) && fake.text(paths::REPORT).is_empty());
+    let report = Report::parse(&fake.text(paths::BOOT_REPORT)).expect("report");
+    assert_eq!(report.state, State::Running);
+    let waiting = |stage: &&StageReport| stage.outcome == Outcome::Retrying;
+    let stage = report.stages.iter().find(waiting).expect("one that waits");
+    assert!(
+        stage
+            .message
+            .starts_with("the disk is full (writing /var/lib/imgbuild")
+            && stage.message.contains("No space left on device"),
+        "{stage:?}"
+    );
+    fake.full.set(false);
+    assert_eq!(boot_to_the_end(&fake), End::Done);
 }
 
 #[test]

@@ -35,6 +35,8 @@ pub(crate) struct Shape {
     pub(crate) phases: Vec<u16>,
     /// Headers that let somebody in.
     pub(crate) lets_in: Vec<String>,
+    /// What time it says it is, as HTTP has it.
+    pub(crate) date: Option<&'static str>,
     /// How long it takes over each answer.
     pub(crate) slowness: Duration,
 }
@@ -50,6 +52,7 @@ impl Default for Shape {
             ping: (200, "pong"),
             phases: Vec::new(),
             lets_in: Vec::new(),
+            date: None,
             slowness: Duration::ZERO,
         }
     }
@@ -158,10 +161,12 @@ impl Site {
             .push(seen.trim_end().into());
         thread::sleep(self.shape.slowness);
         let (status, body) = self.answer(&path, &shown);
+        let date = self.shape.date.map(|date| format!("Date: {date}\r\n"));
+        let date = date.unwrap_or_default();
         let stream = stream.get_mut();
         write!(
             stream,
-            "HTTP/1.1 {status} Whatever\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            "HTTP/1.1 {status} Whatever\r\nContent-Length: {}\r\n{date}Connection: close\r\n\r\n{body}",
             body.len()
         )?;
         stream.flush()?;

@@ -18,7 +18,7 @@ use crate::lock::borrow;
 use crate::overlay::{BaseView as _, Part};
 use crate::plan::Source;
 use crate::qemu::console::Event;
-use crate::qemu::{self, DiskBus, ForThePi, Guest, Kernel, Machine, Ssh, Waited};
+use crate::qemu::{self, DiskBus, ForThePi, Guest, Kernel, Lan, Machine, Size, Ssh, Waited};
 use crate::source::find_partitions;
 use crate::view::ImageView;
 
@@ -106,8 +106,9 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
         image: &image,
         bus: args.disk,
         kernel: &kernel,
+        size: Size::USUAL,
         node: &node,
-        neighbours: &[],
+        lan: Lan::Own,
         ssh_port: args.ssh_port,
         dir: dir.path(),
         log: log.path(),

@@ -74,6 +74,16 @@ impl Kernel {
         })
     }
 
+    /// The same kernel, told this as well (kernel-command-line(7)).
+    #[must_use]
+    pub fn with(self, word: &str) -> Self {
+        let command_line = format!("{} {word}", self.command_line);
+        Self {
+            command_line,
+            ..self
+        }
+    }
+
     pub(super) fn write(&self, dir: &Path) -> anyhow::Result<KernelFiles> {
         let files = KernelFiles {
             image: dir.join("kernel"),

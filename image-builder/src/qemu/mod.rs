@@ -10,19 +10,21 @@ mod borrowed;
 pub mod console;
 mod guest;
 mod kernel;
+mod lan;
 mod modules;
 mod ssh;
 
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use node_config::NodeConfig;
 
 pub use guest::{Guest, Waited};
 pub use kernel::{ForThePi, Kernel};
+pub use lan::Lan;
 pub use ssh::Ssh;
 
 use crate::cmd::{Cmd, CmdError};
@@ -30,9 +32,6 @@ use crate::secret;
 
 const QEMU: &str = "qemu-system-aarch64";
 const HINT: &str = "install QEMU (Debian: `sudo apt install qemu-system-arm qemu-utils`, macOS: `brew install qemu`)";
-
-/// An Ethernet address in the range QEMU uses, for nodes that match by name.
-const ANY_MAC: &str = "52:54:00:12:34:56";
 
 /// The scratch disk's name in the machine's directory.
 pub const SCRATCH: &str = "scratch.qcow2";
@@ -57,11 +56,14 @@ pub struct Machine<'a> {
     pub bus: DiskBus,
     /// Kernel, initial RAM disk and command line.
     pub kernel: &'a Kernel,
+    /// Processors and memory.
+    pub size: Size,
     /// What the node was told: its address decides the virtual network.
     pub node: &'a NodeConfig,
-    /// Who else is in that network.
-    pub neighbours: &'a [Neighbour],
-    /// Where ssh is forwarded from, on 127.0.0.1; 0 for any free port.
+    /// What its card is plugged into.
+    pub lan: Lan<'a>,
+    /// Where ssh is forwarded from, on 127.0.0.1; 0 for any free port. Behind a
+    /// switch somebody else forwards it, from here.
     pub ssh_port: u16,
     /// A directory for the scratch disk and the kernel. The scratch disk holds
     /// what the node writes, secrets among it: mode 0700.
@@ -70,14 +72,21 @@ pub struct Machine<'a> {
     pub log: &'a Path,
 }
 
-/// Another machine, as far as the node can tell: one port of one address.
-#[derive(Debug, Clone)]
-pub struct Neighbour {
-    /// Inside the node's subnet.
-    pub at: SocketAddrV4,
-    /// The command that answers: QEMU runs it for each connection, which is its
-    /// standard input and output.
-    pub command: String,
+/// What an emulated machine has; what its host must have to spare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Each is a thread of the host.
+    pub processors: u8,
+    /// In MiB.
+    pub memory: u32,
+}
+
+impl Size {
+    /// Of a machine that is alone.
+    pub const USUAL: Size = Size {
+        processors: 2,
+        memory: 1024,
+    };
 }
 
 impl Machine<'_> {
@@ -93,8 +102,10 @@ impl Machine<'_> {
         let disk = self.scratch_disk()?;
         let kernel = self.kernel.write(self.dir)?;
         let mut command = Command::new(QEMU);
+        let Size { processors, memory } = self.size;
         secret::keep_from(&mut command)
-            .args(["-M", "virt", "-smp", "2", "-m", "1G"])
+            .args(["-M", "virt", "-smp", &processors.to_string()])
+            .args(["-m", &format!("{memory}M")])
             .args(processor());
         command.args([
             "-nodefaults",
@@ -113,7 +124,7 @@ impl Machine<'_> {
         command.args(["-append", &self.kernel.command_line]);
         command
             .args(self.disk_arguments(&disk))
-            .args(self.network_arguments(port)?);
+            .args(self.lan.arguments(&self.node.network, port)?);
         let child = spawn(&mut command)?;
         Guest::new(child, port, self.log.to_path_buf())
     }
@@ -160,37 +171,6 @@ impl Machine<'_> {
             .into_iter()
             .chain(devices)
             .collect()
-    }
-
-    /// A network inside QEMU with the node's own subnet, its gateway answered
-    /// by QEMU, and no way out (`restrict`).
-    fn network_arguments(&self, port: u16) -> anyhow::Result<Vec<String>> {
-        let network = &self.node.network;
-        let (address, subnet) = (network.address, network.address.trunc());
-        let gateway = network.gateway;
-        // QEMU wants an address of its own for DNS; one that nobody has.
-        let taken = [address.addr(), gateway];
-        let dns = subnet.hosts().find(|host| !taken.contains(host));
-        let Some(dns) = dns else {
-            bail!("{subnet} is too small for a virtual network")
-        };
-        let ssh = (Ipv4Addr::LOCALHOST, address.addr());
-        let mut user = format!(
-            "user,id=lan,restrict=on,ipv6=off,net={subnet},host={gateway},dns={dns},dhcpstart={},\
-             hostfwd=tcp:{}:{port}-{}:22",
-            address.addr(),
-            ssh.0,
-            ssh.1,
-        );
-        for Neighbour { at, command } in self.neighbours {
-            let command = comma_safe(Path::new(command));
-            user += &format!(",guestfwd=tcp:{at}-cmd:{command}");
-        }
-        let card = format!(
-            "virtio-net-pci,netdev=lan,mac={},romfile=",
-            network.mac.as_deref().unwrap_or(ANY_MAC)
-        );
-        Ok(vec!["-netdev".into(), user, "-device".into(), card])
     }
 }
 

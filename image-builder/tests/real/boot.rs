@@ -5,20 +5,20 @@ use std::fs::File;
 use std::path::Path;
 use std::process::Output;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use imgbuild::cmd::Cmd;
 use imgbuild::io::{ReadAt as _, Region};
 use imgbuild::overlay::{Change, Overlay, Part};
 use imgbuild::qemu::console::Event;
-use imgbuild::qemu::{self, DiskBus, Guest, Kernel, Machine, Neighbour, SCRATCH, Ssh, Waited};
+use imgbuild::qemu::{self, DiskBus, Guest, Kernel, Lan, Machine, SCRATCH, Size, Ssh, Waited};
 use imgbuild::source::find_partitions;
 use imgbuild::view::ImageView;
 use node_config::report::{Outcome, State};
 use node_config::{ConsoleLine, NodeConfig, Report, paths};
 
-use crate::lab::{Lab, NODE, count, stderr};
+use crate::lab::{Lab, NODE, stderr};
+use crate::switch::Switch;
 
 /// An emulated boot on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(420);
@@ -54,20 +54,32 @@ impl<'a> Rig<'a> {
         }
     }
 
-    pub(crate) fn start(&self, bus: DiskBus) -> Guest {
-        self.start_beside(&[], bus)
+    /// Its kernel is told this as well.
+    pub(crate) fn told(self, word: &str) -> Self {
+        let kernel = self.kernel.with(word);
+        Self { kernel, ..self }
     }
 
-    /// With others in its network.
-    pub(crate) fn start_beside(&self, neighbours: &[Neighbour], bus: DiskBus) -> Guest {
+    pub(crate) fn start(&self, bus: DiskBus) -> Guest {
+        self.start_in(Lan::Own, 0, bus, Size::USUAL)
+    }
+
+    /// In a network with others.
+    pub(crate) fn start_at(&self, switch: &Switch, size: Size) -> Guest {
+        let port = switch.port(self.node.network.address.addr());
+        self.start_in(Lan::Switch(&port.socket), port.ssh, DiskBus::Virtio, size)
+    }
+
+    fn start_in(&self, lan: Lan<'_>, ssh_port: u16, bus: DiskBus, size: Size) -> Guest {
         qemu::check_tools().expect("QEMU");
         let machine = Machine {
             image: &self.image,
             bus,
             kernel: &self.kernel,
+            size,
             node: &self.node,
-            neighbours,
-            ssh_port: 0,
+            lan,
+            ssh_port,
             dir: self.dir.path(),
             log: &self.dir.path().join("console.log"),
         };
@@ -77,7 +89,7 @@ impl<'a> Rig<'a> {
     pub(crate) fn ssh(&self, guest: &Guest) -> Ssh {
         Ssh {
             port: guest.ssh_port(),
-            host: NODE.into(),
+            host: self.node.node.name.clone(),
             user: "admin".into(),
             identity: Some(self.lab.path("key")),
             known_hosts: self.image.with_extension("known_hosts"),
@@ -209,7 +221,7 @@ pub(crate) fn text(output: Output) -> String {
 }
 
 /// Everything the overlay says, as the guest's kernel sees it.
-fn assert_holds(ssh: &Ssh, overlay: &Overlay) {
+pub(crate) fn assert_holds(ssh: &Ssh, overlay: &Overlay) {
     let mut expected = BTreeMap::new();
     for part in [Part::Boot, Part::Root] {
         for (path, change) in overlay.changes(part) {
@@ -395,46 +407,4 @@ fn a_node_boots_and_a_second_boot_changes_nothing() {
         [""; 0],
         "the second boot changed something"
     );
-}
-
-#[test]
-fn a_boot_that_was_cut_goes_on() {
-    let Some(lab) = Lab::new() else { return };
-    let image = lab.build("pi-1.img");
-    let buses = [DiskBus::Nvme, DiskBus::Usb, DiskBus::Virtio];
-    for round in 0..count("IMGBUILD_SOAK_CUTS", 1) {
-        // Another bus after the cut: a node finds its disk by its ids alone.
-        let bus = |boot: usize| buses[(round as usize + boot) % buses.len()];
-        let rig = Rig::new(&lab, &image);
-        let mut guest = rig.start(bus(0));
-        // Before, within and after the agent's work, of a boot of 35 to 60 s.
-        let cut = Duration::from_secs(10 + u64::from(round * 7 % 50) + 12);
-        drain(&mut guest, cut);
-        drop(guest);
-
-        let mut guest = rig.start(bus(1));
-        let ssh = rig.ssh(&guest);
-        // Done in the first boot already, perhaps: then no word from the agent.
-        let login = thread::spawn(move || {
-            ssh.wait(PATIENCE).expect("login after the cut");
-            ssh
-        });
-        while !login.is_finished() {
-            drain(&mut guest, Duration::from_millis(300));
-        }
-        let ssh = login.join().expect("login");
-        let done = "for i in $(seq 120); do sudo test -e /var/lib/imgbuild/done && exit 0; sleep 1; done; exit 1";
-        assert!(
-            ssh.run(done).expect("ssh").status.success(),
-            "cut after {cut:?}: never done"
-        );
-        assert_eq!(
-            text(ssh.run("systemctl is-system-running --wait").expect("ssh")),
-            "running",
-            "cut after {cut:?}"
-        );
-        assert_holds(&ssh, &lab.overlay());
-        power_off(guest, &ssh);
-        rig.assert_disk_clean();
-    }
 }

@@ -36,10 +36,9 @@ fn an_image_with_a_pi_kernel_boots_with_a_borrowed_one() {
     };
     lab.cache = lab.path("cache");
     change_base(&lab, &repo, pi_kernel);
-    let cluster = lab.path("cluster.toml");
-    let text = fs::read_to_string(&cluster).expect("cluster.toml");
-    let text = text.replacen("[[users]]", &format!("{}\n[[users]]", mirror(&repo)), 1);
-    fs::write(&cluster, text).expect("cluster.toml");
+    lab.edit("cluster.toml", |text| {
+        text.replacen("[[users]]", &format!("{}\n[[users]]", mirror(&repo)), 1)
+    });
     let image = lab.build("pi-1.img");
     let before = fs::read(&image).expect("image");
 

@@ -1,7 +1,7 @@
 //! An image on a disk larger than itself: the node grows into it, and foreign
 //! tools find no fault.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,31 +14,30 @@ use imgbuild::qemu::DiskBus;
 use node_config::{NodeConfig, paths};
 
 use crate::boot::{PATIENCE, Rig, drain, power_off, text, wait_until_done};
-use crate::lab::{Lab, count};
+use crate::lab::Lab;
 
 /// The disk; the image has a root of 1 GiB.
-const DISK: u64 = 8 << 30;
+pub(crate) const DISK: u64 = 8 << 30;
 
 /// A lab whose profile wants these.
 fn lab(root: &str, data: &str) -> Option<Lab> {
     let lab = Lab::new()?;
-    let path = lab.path("profiles/lab.toml");
-    let profile = fs::read_to_string(&path).expect("profile");
     let wanted = format!("root = \"{root}\"\ndata = \"{data}\"");
-    let profile = profile.replace("root = \"1GiB\"", &wanted);
-    fs::write(&path, profile).expect("profile");
+    lab.edit("profiles/lab.toml", |profile| {
+        profile.replace("root = \"1GiB\"", &wanted)
+    });
     Some(lab)
 }
 
 /// The node's disk as a file.
-fn raw(rig: &Rig<'_>) -> PathBuf {
+pub(crate) fn raw(rig: &Rig<'_>) -> PathBuf {
     let raw = rig.dir().join("after.raw");
     rig.copy_disk(&raw);
     raw
 }
 
 /// Both partitions' file systems, and the table.
-fn assert_disk_clean(raw: &Path, plan: &DiskPlan) {
+pub(crate) fn assert_disk_clean(raw: &Path, plan: &DiskPlan) {
     let output = Cmd::new("sgdisk", "run ci/setup")
         .arg("-v")
         .arg(raw)
@@ -57,7 +56,7 @@ fn assert_disk_clean(raw: &Path, plan: &DiskPlan) {
 }
 
 /// What `imgbuild write` would have written for this disk.
-fn fitted(node: &NodeConfig, root: Size, wanted: Disk) -> DiskPlan {
+pub(crate) fn fitted(node: &NodeConfig, root: Size, wanted: Disk) -> DiskPlan {
     let ids = NodeIds::derive(node.cluster.id, &node.node.name);
     let frame = Frame {
         size: DISK,
@@ -66,7 +65,7 @@ fn fitted(node: &NodeConfig, root: Size, wanted: Disk) -> DiskPlan {
     DiskPlan::fitted(ids, Size::mib(512), root, wanted, frame).expect("it fits")
 }
 
-fn assert_table_is(raw: &Path, plan: &DiskPlan) {
+pub(crate) fn assert_table_is(raw: &Path, plan: &DiskPlan) {
     let file = File::open(raw).expect("the disk");
     for (offset, bytes) in plan.encode().expect("encode") {
         let mut found = vec![0; bytes.len()];
@@ -130,7 +129,7 @@ fn an_image_grows_into_its_disk_and_a_second_boot_changes_nothing() {
 }
 
 /// Waits for a login while somebody reads the console.
-fn login(rig: &Rig<'_>, guest: &mut imgbuild::qemu::Guest) -> imgbuild::qemu::Ssh {
+pub(crate) fn login(rig: &Rig<'_>, guest: &mut imgbuild::qemu::Guest) -> imgbuild::qemu::Ssh {
     let ssh = rig.ssh(guest);
     let login = std::thread::spawn(move || {
         ssh.wait(PATIENCE).expect("login");
@@ -140,49 +139,4 @@ fn login(rig: &Rig<'_>, guest: &mut imgbuild::qemu::Guest) -> imgbuild::qemu::Ss
         drain(guest, Duration::from_millis(300));
     }
     login.join().expect("login")
-}
-
-/// The root takes the rest, and the data partition that the image has moves to the
-/// disk's end: everything the stage can do, cut in its midst.
-#[test]
-fn a_disk_that_was_cut_while_it_grew_ends_the_same() {
-    let Some(lab) = lab("rest", "1GiB") else {
-        return;
-    };
-    let image = lab.build("pi-1.img");
-    for round in 0..count("IMGBUILD_SOAK_CUTS", 1) {
-        let rig = Rig::new(&lab, &image);
-        rig.enlarge_disk(DISK);
-        for cut in 0..3 {
-            let mut guest = rig.start(DiskBus::Virtio);
-            // The stage is at work some 20 to 40 s after the start.
-            let time = 18 + (round * 3 + cut) * 5 % 25;
-            drain(&mut guest, Duration::from_secs(u64::from(time)));
-        }
-        let mut guest = rig.start(DiskBus::Virtio);
-        let ssh = login(&rig, &mut guest);
-        let done = "for i in $(seq 180); do sudo test -e /var/lib/imgbuild/done && exit 0; sleep 1; done; sudo cat /var/lib/imgbuild/report.json; exit 1";
-        text(ssh.run(done).expect("ssh"));
-        let run = |command: &str| text(ssh.run(command).expect("ssh"));
-        assert_eq!(run("systemctl is-system-running --wait"), "running");
-        assert_eq!(run("findmnt -rno SOURCE /var/lib/longhorn"), "/dev/vda3");
-        let grown = run("df -B1 --output=size / | tail -n1");
-        assert!(
-            grown.trim().parse::<u64>().expect("bytes") > 5 << 30,
-            "{grown}"
-        );
-        power_off(guest, &ssh);
-        let after = raw(&rig);
-        let len = rig.root_len();
-        let plan = fitted(
-            rig.node(),
-            Size(len),
-            Disk {
-                root: Extent::Rest,
-                data: Some(Extent::Fixed(Size::mib(1024))),
-            },
-        );
-        assert_table_is(&after, &plan);
-        assert_disk_clean(&after, &plan);
-    }
 }

@@ -138,6 +138,13 @@ impl Lab {
         self.dir.path().join(name)
     }
 
+    /// Changes one of its files.
+    pub(crate) fn edit(&self, name: &str, change: impl FnOnce(String) -> String) {
+        let path = self.path(name);
+        let text = fs::read_to_string(&path).expect(name);
+        fs::write(&path, change(text)).expect(name);
+    }
+
     /// The program with its global arguments.
     pub(crate) fn imgbuild(&self) -> Command {
         let mut command = Command::new(IMGBUILD);

@@ -12,6 +12,7 @@ use imgbuild::rootfs::RootFs;
 use imgbuild::source::find_partitions;
 use imgbuild::view::ImageView;
 
+use crate::k3s::sha256sum;
 use crate::lab::{Lab, skip, stderr};
 
 /// What the base's sources name, and a mirror stands for.
@@ -102,13 +103,13 @@ pub(crate) fn change_base(
             .copy_to(&target, offset + piece.offset, &mut |_| Ok(()))
             .expect("write");
     }
-    let profile = lab.path("profiles/lab.toml");
-    let text = fs::read_to_string(&profile).expect("profile");
-    let lines = text.lines().map(|line| match line.starts_with("file = ") {
-        true => format!("file = \"{}\"\n", changed.display()),
-        false => format!("{line}\n"),
+    lab.edit("profiles/lab.toml", |text| {
+        let lines = text.lines().map(|line| match line.starts_with("file = ") {
+            true => format!("file = \"{}\"\n", changed.display()),
+            false => format!("{line}\n"),
+        });
+        lines.collect()
     });
-    fs::write(&profile, lines.collect::<String>()).expect("profile");
 }
 
 impl Store {
@@ -121,7 +122,7 @@ impl Store {
         let store = Self { lab, repo };
         store.publish_k3s();
         fs::write(store.lab.path("tool"), "#!/bin/sh\necho a tool\n").expect("tool");
-        store.edit("cluster.toml", |text| {
+        store.lab.edit("cluster.toml", |text| {
             let mirrors = format!(
                 "[k3s]\nversion = \"v1.35.7+k3s1\"\n\n{}\
                  \"https://github.com/k3s-io/k3s/releases/download/\" = \"file://{}/\"\n\n",
@@ -132,7 +133,7 @@ impl Store {
         });
         let tool = store.lab.path("tool");
         let sum = sha256sum(&tool);
-        store.edit("profiles/lab.toml", |text| {
+        store.lab.edit("profiles/lab.toml", |text| {
             text.replacen(
                 "version = 1\n",
                 "version = 1\npackages = [\"open-iscsi\", \"nfs-common\"]\n",
@@ -143,12 +144,6 @@ impl Store {
             )
         });
         Some(store)
-    }
-
-    fn edit(&self, file: &str, change: impl FnOnce(String) -> String) {
-        let path = self.lab.path(file);
-        let text = fs::read_to_string(&path).expect(file);
-        fs::write(&path, change(text)).expect(file);
     }
 
     /// A release as K3s publishes them, of a stand-in.
@@ -171,15 +166,6 @@ impl Store {
         assert!(output.status.success(), "{args:?}: {}", stderr(&output));
         stderr(&output)
     }
-}
-
-fn sha256sum(path: &Path) -> String {
-    let output = Cmd::new("sha256sum", "run ci/setup")
-        .arg(path)
-        .run(&[0])
-        .expect("sha256sum");
-    let text = String::from_utf8(output.stdout).expect("text");
-    text.split(' ').next().expect("a digest").to_owned()
 }
 
 #[test]
@@ -242,7 +228,7 @@ fn a_lock_that_would_change_is_not_written() {
     store.good(&["lock"]);
     let path = store.lab.path("imgbuild.lock");
     let lock = fs::read_to_string(&path).expect("lock");
-    store.edit("profiles/lab.toml", |text| {
+    store.lab.edit("profiles/lab.toml", |text| {
         text.replace("[\"open-iscsi\", \"nfs-common\"]", "[\"open-iscsi\"]")
     });
     let refused = store.run(&["lock", "--locked"]);
@@ -250,7 +236,7 @@ fn a_lock_that_would_change_is_not_written() {
     store.good(&["lock", "--dry-run"]);
     // Other bytes than the profile pins.
     let sum = sha256sum(&store.lab.path("tool"));
-    store.edit("profiles/lab.toml", |text| {
+    store.lab.edit("profiles/lab.toml", |text| {
         text.replace(&sum, &"ab".repeat(32))
     });
     let refused = store.run(&["lock"]);

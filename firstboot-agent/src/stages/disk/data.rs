@@ -153,14 +153,28 @@ pub(super) fn unmounted(
 }
 
 /// Mounts it, now and at every boot.
-pub(super) fn mount(sys: &dyn System) -> Result<(), StageError> {
+pub(super) fn mount(
+    sys: &dyn System,
+    disk: &Disk,
+    partition: &Partition,
+) -> Result<(), StageError> {
     sys.run(&Command::new("systemctl", &["enable", paths::DATA_UNIT]))?;
     // The link is not synced by whoever makes it.
     sys.sync()?;
+    wake_udev(sys, &disk.partition(partition.number));
     let mut command = Command::new("systemctl", &["start", paths::DATA_UNIT]);
     command.limit = MOUNT_LIMIT;
     sys.run(&command)?;
     Ok(())
+}
+
+/// udev looks for a file system when whoever wrote to the device closes it. On a busy
+/// machine it is then still at work on the partition's appearance, does not hear of it,
+/// and the name that the unit waits for never comes. Where it cannot be told, the start
+/// fails and says so.
+fn wake_udev(sys: &dyn System, device: &str) {
+    let args = ["trigger", "--action=change", "--settle", device];
+    let _ = sys.run(&Command::new("udevadm", &args));
 }
 
 fn signatures(sys: &dyn System, device: &str) -> Result<Vec<Signature>, StageError> {

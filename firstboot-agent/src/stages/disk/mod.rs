@@ -142,7 +142,7 @@ impl Stage for DiskStage {
                 data::format(sys, &found.disk, &partition, &want)?;
             }
             if data::unmounted(sys, &found.disk, &partition)?.is_some() {
-                data::mount(sys)?;
+                data::mount(sys, &found.disk, &partition)?;
             }
         }
         Ok(())

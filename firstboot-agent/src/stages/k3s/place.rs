@@ -6,7 +6,7 @@ use std::time::Duration;
 use node_config::NodeConfig;
 use node_config::config::K3s as Settings;
 
-use super::super::{StageError, Tell};
+use super::super::{StageError, Tell, clock};
 use crate::supervisor::{self, PORT, Rung, Visitor};
 use crate::system::System;
 
@@ -82,7 +82,12 @@ pub(in crate::stages) fn find(
         }
         found.clear();
         for server in &servers {
-            let rung = visitor.climb(SocketAddrV4::new(*server, PORT), sys);
+            let at = SocketAddrV4::new(*server, PORT);
+            let mut rung = visitor.climb(at, sys);
+            // All were switched on together, and nobody was there to ask for the time.
+            if rung == Rung::Clock && clock::correct_by(*server, node, sys)? {
+                rung = visitor.climb(at, sys);
+            }
             if rung == Rung::Ready {
                 return Ok(Place::Joins(*server));
             }

@@ -153,6 +153,29 @@ fn who_is_no_founder_waits_for_a_server_and_never_founds() {
     assert_eq!(look, Look::Done(words));
 }
 
+/// All nodes were switched on together, without a battery or a time server among them.
+#[test]
+fn a_server_that_is_up_by_now_sets_a_clock_that_nothing_keeps() {
+    let node = node(false, &[11]);
+    let late = node.epoch + 40 * 24 * 3600;
+    for (kept, taken) in [(false, true), (true, false)] {
+        let fake = machine();
+        fake.install("date", |fake, args, _| {
+            let time = args[1].strip_prefix("--set=@").expect("a time");
+            fake.set_clock(time.parse().expect("seconds"));
+            Ok(String::new())
+        });
+        if kept {
+            fake.put("/run/systemd/timesync/synchronized", 0o644, "");
+        }
+        fake.set_clock(node.epoch);
+        cluster::servers(&fake, "192.168.4.11 clock\n");
+        cluster::tell_time(&fake, late);
+        apply(&node, &fake).expect("ours, whatever the time");
+        assert_eq!(fake.time(), if taken { late } else { node.epoch });
+    }
+}
+
 #[test]
 fn a_server_with_a_datastore_asks_nobody() {
     let fake = machine();
