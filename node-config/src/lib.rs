@@ -10,10 +10,13 @@
 
 pub mod config;
 pub mod disk;
+pub mod links;
 pub mod package;
 pub mod paths;
 pub mod report;
+pub mod seed;
 
 pub use config::{NodeConfig, Role};
 pub use package::Package;
 pub use report::{ConsoleLine, Report};
+pub use seed::Seed;

@@ -17,7 +17,7 @@ use super::drive::{Drive, SECTOR};
 use super::host::Host;
 use super::https::{self, Get, NoAnswer};
 use super::light::Sign;
-use super::{Command, Ear, Hear, System, SystemError};
+use super::{Command, Ear, Entry, Hear, Kind, System, SystemError};
 
 /// What a program does to the machine, and what it answers: stdout or stderr.
 pub(crate) type Script = Box<dyn Fn(&Fake, &[String], Extent) -> Result<String, String>>;
@@ -68,6 +68,8 @@ pub(crate) struct Fake {
     clock: Cell<Duration>,
     /// A program is at work: what it puts down is not on the disk yet.
     in_script: Cell<bool>,
+    // Who owns what; root where nothing is said. Tests run as anybody.
+    owners: RefCell<BTreeMap<String, (u32, u32)>>,
     // In the page cache only. The agent's own writes never are: each is synced.
     unsynced: RefCell<BTreeSet<String>>,
     // What a program says before it ends, whichever way.
@@ -113,6 +115,7 @@ impl Fake {
             calls: Cell::new(0),
             clock: Cell::new(Duration::ZERO),
             in_script: Cell::new(false),
+            owners: RefCell::default(),
             unsynced: RefCell::default(),
             printed: RefCell::default(),
             drive: RefCell::default(),
@@ -250,6 +253,23 @@ impl Fake {
         self.unsynced.borrow_mut().remove(path);
     }
 
+    /// What moves keeps its owner, and so does what is in it.
+    fn move_owners(&self, from: &str, to: &str) {
+        let mut owners = self.owners.borrow_mut();
+        owners.remove(to);
+        let moved: Vec<_> = owners
+            .extract_if(.., |path, _| {
+                path.strip_prefix(from)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            })
+            .collect();
+        owners.extend(
+            moved
+                .into_iter()
+                .map(|(path, owner)| (format!("{to}{}", &path[from.len()..]), owner)),
+        );
+    }
+
     /// What a program does, and only that, happens in the page cache.
     fn in_script<T>(&self, work: impl FnOnce() -> T) -> T {
         self.in_script.set(true);
@@ -284,6 +304,40 @@ impl Fake {
             }
         }
         files
+    }
+
+    /// Everything below a directory, directories and links too.
+    pub(crate) fn tree(&self, below: &str) -> BTreeMap<String, (Entry, Vec<u8>)> {
+        let mut found = BTreeMap::new();
+        let mut left = vec![below.to_owned()];
+        while let Some(directory) = left.pop() {
+            for entry in fs::read_dir(self.host.at(&directory)).expect("directory") {
+                let name = entry.expect("entry").file_name();
+                let path = format!("{directory}/{}", name.display());
+                let mut entry = self.look(&path).expect("looks").expect("there");
+                let content = match entry.kind {
+                    Kind::File => fs::read(self.host.at(&path)).expect("content"),
+                    _ => Vec::new(),
+                };
+                if entry.kind == Kind::Dir {
+                    left.push(path.clone());
+                    // Of what is in it, in the file system's own way.
+                    entry.len = 0;
+                }
+                found.insert(path, (entry, content));
+            }
+        }
+        found
+    }
+
+    fn look(&self, path: &str) -> Result<Option<Entry>, SystemError> {
+        let owner = self.owners.borrow().get(path).copied().unwrap_or_default();
+        let entry = self.host.entry(path)?;
+        Ok(entry.map(|entry| Entry {
+            uid: owner.0,
+            gid: owner.1,
+            ..entry
+        }))
     }
 
     /// How far the clock is.
@@ -386,16 +440,61 @@ impl System for Fake {
         self.file_call(path, || (), || self.host.set_mode(path, mode))
     }
 
+    fn entry(&self, path: &str) -> Result<Option<Entry>, SystemError> {
+        self.file_call(path, || (), || self.look(path))
+    }
+
+    fn set_owner(&self, path: &str, uid: u32, gid: u32) -> Result<(), SystemError> {
+        let set = || {
+            self.owners.borrow_mut().insert(path.into(), (uid, gid));
+            Ok(())
+        };
+        self.file_call(path, || (), set)
+    }
+
+    fn link(&self, path: &str, target: &str) -> Result<(), SystemError> {
+        let link = || {
+            self.owners.borrow_mut().remove(path);
+            self.host.link(path, target)
+        };
+        // The old one is gone before the new one is there.
+        let half = || self.host.remove(path).expect("removes");
+        self.file_call(path, half, link)
+    }
+
+    fn remove_all(&self, path: &str) -> Result<(), SystemError> {
+        let below = |of: &str| {
+            of.strip_prefix(path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let half = || {
+            // Some of what is in it.
+            let first = fs::read_dir(self.host.at(path))
+                .ok()
+                .and_then(|mut dir| dir.next());
+            if let Some(Ok(first)) = first {
+                let first = format!("{path}/{}", first.file_name().display());
+                self.host.remove_all(&first).expect("removes");
+            }
+        };
+        self.file_call(path, half, || {
+            self.owners.borrow_mut().retain(|of, _| !below(of));
+            self.host.remove_all(path)
+        })
+    }
+
     fn make_dir(&self, path: &str, mode: u32) -> Result<(), SystemError> {
         self.file_call(path, || (), || self.host.make_dir(path, mode))
     }
 
     fn write(&self, path: &str, mode: u32, content: &[u8]) -> Result<(), SystemError> {
         let half = || {
+            self.owners.borrow_mut().remove(path);
             let _ = self.host.write(path, mode, &content[..content.len() / 2]);
             self.now_synced(path);
         };
         self.file_call(path, half, || {
+            self.owners.borrow_mut().remove(path);
             self.host.write(path, mode, content)?;
             self.now_synced(path);
             Ok(())
@@ -418,6 +517,7 @@ impl System for Fake {
     fn rename(&self, from: &str, to: &str) -> Result<(), SystemError> {
         let rename = || {
             self.host.rename(from, to)?;
+            self.move_owners(from, to);
             // The new name is on the disk; the content as much as it was.
             self.now_synced(to);
             let mut unsynced = self.unsynced.borrow_mut();
@@ -440,6 +540,9 @@ impl System for Fake {
 
     fn read_at(&self, path: &str, offset: u64, len: usize) -> Result<Vec<u8>, SystemError> {
         let read = || {
+            if !path.starts_with("/dev/") {
+                return self.host.read_at(path, offset, len);
+            }
             let start = self.device(path, offset, len)?;
             Ok(self.drive.borrow().read(start, len).expect("inside"))
         };

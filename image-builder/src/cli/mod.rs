@@ -24,6 +24,7 @@ mod rebuild;
 mod release;
 mod schema;
 mod secrets;
+mod seed;
 mod shell;
 mod sign;
 mod signing;
@@ -96,6 +97,8 @@ enum Command {
     Build(build::Args),
     /// Write a node or an image to a disk, read back.
     Write(write::Args),
+    /// Give a disk that has a release already a node, by its boot partition.
+    Seed(seed::Args),
     /// Make and sign a release: an image without a node, and what lets others check
     /// it.
     Release(release::Args),
@@ -145,6 +148,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Fetch(args) => fetch::run(global, args),
         Command::Build(args) => build::run(global, args),
         Command::Write(args) => write::run(global, args),
+        Command::Seed(args) => seed::run(global, args),
         Command::Release(args) => release::run(global, args),
         Command::Sign(args) => sign::run(args),
         Command::Rebuild(args) => rebuild::run(global, args),

@@ -387,14 +387,14 @@ impl Folder {
 }
 
 /// Hashes and counts what goes through.
-struct Hashed<W> {
+pub(crate) struct Hashed<W> {
     to: W,
     hash: Sha256,
     len: u64,
 }
 
 impl<W: Write> Hashed<W> {
-    fn new(to: W) -> Self {
+    pub(crate) fn new(to: W) -> Self {
         Self {
             to,
             hash: Sha256::new(),
@@ -402,7 +402,7 @@ impl<W: Write> Hashed<W> {
         }
     }
 
-    fn file(self, name: String) -> facts::File {
+    pub(crate) fn file(self, name: String) -> facts::File {
         facts::File {
             name,
             size: self.len,

@@ -19,6 +19,7 @@ use node_config::report::{Outcome, State};
 use node_config::{ConsoleLine, NodeConfig, Report, paths};
 
 use crate::lab::{Lab, NODE, count, stderr};
+use crate::supervisor::read;
 
 /// An emulated boot on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(420);
@@ -35,20 +36,21 @@ pub(crate) struct Rig<'a> {
 
 impl<'a> Rig<'a> {
     pub(crate) fn new(lab: &'a Lab, image: &Path) -> Self {
+        let node = read(image, paths::NODE_CONFIG);
+        Self::with_node(lab, image, NodeConfig::parse(&node).expect("node.toml"))
+    }
+
+    /// An image in the network of a node that is not in it yet.
+    pub(crate) fn with_node(lab: &'a Lab, image: &Path, node: NodeConfig) -> Self {
         let region = Region::whole(Arc::new(File::open(image).expect("image"))).expect("region");
         let parts = find_partitions(&region).expect("partitions");
         let root_len = parts.root.len();
         let view = ImageView::open(parts.boot, parts.root).expect("view");
-        let node = view
-            .root()
-            .read(paths::NODE_CONFIG)
-            .expect("read")
-            .expect("node.toml");
         Self {
             lab,
             image: image.to_path_buf(),
             kernel: Kernel::of(&view).expect("kernel"),
-            node: NodeConfig::parse(&String::from_utf8(node).expect("text")).expect("node.toml"),
+            node,
             root_len,
             dir: tempfile::tempdir_in(lab.dir.path()).expect("directory"),
         }

@@ -18,5 +18,6 @@ mod packages;
 mod release;
 mod resolve;
 mod secrets;
+mod seed;
 mod supervisor;
 mod write;

@@ -1,5 +1,5 @@
 //! A release of a real system: judged by the programs others will use on it, then
-//! damaged in every way, then made a node.
+//! damaged in every way, then made a node: in an image, and by seed on a disk.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,14 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use imgbuild::cmd::Cmd;
-use imgbuild::qemu::DiskBus;
-use node_config::Report;
-use node_config::report::State;
 
-use crate::boot::{PATIENCE, Rig, text, wait_until_done};
 use crate::canary::Canaries;
 use crate::k3s::lab_with_k3s;
 use crate::lab::{Lab, NODE, stderr};
+use crate::seed;
 
 const NAME: &str = "imgbuild-lab-1.2";
 
@@ -61,7 +58,7 @@ impl Publisher {
     }
 }
 
-fn good(command: &mut Command) -> String {
+pub(crate) fn good(command: &mut Command) -> String {
     let output = command.output().expect("started");
     assert!(output.status.success(), "{command:?}: {}", stderr(&output));
     String::from_utf8(output.stdout).expect("text")
@@ -185,28 +182,12 @@ fn a_release_is_what_others_can_check_and_becomes_a_node() {
         .arg(&node);
     good(&mut build);
     judge_file_systems(lab, &node);
-    let rig = Rig::new(lab, &node);
-    let mut guest = rig.start(DiskBus::Virtio);
-    wait_until_done(&mut guest);
-    let ssh = rig.ssh(&guest);
-    ssh.wait(PATIENCE).expect("login");
-    let run = |command: &str| text(ssh.run(command).expect("ssh"));
-    let report = Report::parse(&run("sudo cat /var/lib/imgbuild/report.json")).expect("report");
-    assert_eq!(report.state, State::Done);
-    canaries.absent(
-        "the report",
-        run("sudo cat /var/lib/imgbuild/report.json").as_bytes(),
-    );
-    canaries.absent("the journal", run("sudo journalctl --no-pager").as_bytes());
-    assert_eq!(
-        run(
-            "systemctl is-system-running --wait; systemctl --failed --no-legend; systemctl is-active k3s.service"
-        ),
-        "running\nactive"
-    );
+
+    // The same by seed, on a disk with the release: this one is booted.
+    seed::becomes_the_node(lab, &release, &image, &node, &canaries);
 }
 
-fn judge_file_systems(lab: &Lab, image: &Path) {
+pub(crate) fn judge_file_systems(lab: &Lab, image: &Path) {
     let judge = |program: &str| Cmd::new(program, "run ci/setup");
     judge("sgdisk")
         .arg("-v")
