@@ -1,6 +1,8 @@
 //! A machine for tests: a temporary root, programs from a script, its own
 //! clock, and a fault at the call of one's choice.
 
+mod owners;
+
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use self::owners::Owners;
 use super::drive::{Drive, SECTOR};
 use super::host::Host;
 use super::https::{self, Get, NoAnswer};
@@ -68,8 +71,7 @@ pub(crate) struct Fake {
     clock: Cell<Duration>,
     /// A program is at work: what it puts down is not on the disk yet.
     in_script: Cell<bool>,
-    // Who owns what; root where nothing is said. Tests run as anybody.
-    owners: RefCell<BTreeMap<String, (u32, u32)>>,
+    owners: Owners,
     // In the page cache only. The agent's own writes never are: each is synced.
     unsynced: RefCell<BTreeSet<String>>,
     // What a program says before it ends, whichever way.
@@ -115,7 +117,7 @@ impl Fake {
             calls: Cell::new(0),
             clock: Cell::new(Duration::ZERO),
             in_script: Cell::new(false),
-            owners: RefCell::default(),
+            owners: Owners::default(),
             unsynced: RefCell::default(),
             printed: RefCell::default(),
             drive: RefCell::default(),
@@ -253,23 +255,6 @@ impl Fake {
         self.unsynced.borrow_mut().remove(path);
     }
 
-    /// What moves keeps its owner, and so does what is in it.
-    fn move_owners(&self, from: &str, to: &str) {
-        let mut owners = self.owners.borrow_mut();
-        owners.remove(to);
-        let moved: Vec<_> = owners
-            .extract_if(.., |path, _| {
-                path.strip_prefix(from)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            })
-            .collect();
-        owners.extend(
-            moved
-                .into_iter()
-                .map(|(path, owner)| (format!("{to}{}", &path[from.len()..]), owner)),
-        );
-    }
-
     /// What a program does, and only that, happens in the page cache.
     fn in_script<T>(&self, work: impl FnOnce() -> T) -> T {
         self.in_script.set(true);
@@ -331,13 +316,9 @@ impl Fake {
     }
 
     fn look(&self, path: &str) -> Result<Option<Entry>, SystemError> {
-        let owner = self.owners.borrow().get(path).copied().unwrap_or_default();
+        let (uid, gid) = self.owners.of(path);
         let entry = self.host.entry(path)?;
-        Ok(entry.map(|entry| Entry {
-            uid: owner.0,
-            gid: owner.1,
-            ..entry
-        }))
+        Ok(entry.map(|entry| Entry { uid, gid, ..entry }))
     }
 
     /// How far the clock is.
@@ -446,7 +427,7 @@ impl System for Fake {
 
     fn set_owner(&self, path: &str, uid: u32, gid: u32) -> Result<(), SystemError> {
         let set = || {
-            self.owners.borrow_mut().insert(path.into(), (uid, gid));
+            self.owners.set(path, uid, gid);
             Ok(())
         };
         self.file_call(path, || (), set)
@@ -454,7 +435,7 @@ impl System for Fake {
 
     fn link(&self, path: &str, target: &str) -> Result<(), SystemError> {
         let link = || {
-            self.owners.borrow_mut().remove(path);
+            self.owners.forget(path);
             self.host.link(path, target)
         };
         // The old one is gone before the new one is there.
@@ -463,10 +444,6 @@ impl System for Fake {
     }
 
     fn remove_all(&self, path: &str) -> Result<(), SystemError> {
-        let below = |of: &str| {
-            of.strip_prefix(path)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
         let half = || {
             // Some of what is in it.
             let first = fs::read_dir(self.host.at(path))
@@ -478,7 +455,7 @@ impl System for Fake {
             }
         };
         self.file_call(path, half, || {
-            self.owners.borrow_mut().retain(|of, _| !below(of));
+            self.owners.forget(path);
             self.host.remove_all(path)
         })
     }
@@ -489,12 +466,12 @@ impl System for Fake {
 
     fn write(&self, path: &str, mode: u32, content: &[u8]) -> Result<(), SystemError> {
         let half = || {
-            self.owners.borrow_mut().remove(path);
+            self.owners.forget(path);
             let _ = self.host.write(path, mode, &content[..content.len() / 2]);
             self.now_synced(path);
         };
         self.file_call(path, half, || {
-            self.owners.borrow_mut().remove(path);
+            self.owners.forget(path);
             self.host.write(path, mode, content)?;
             self.now_synced(path);
             Ok(())
@@ -517,7 +494,7 @@ impl System for Fake {
     fn rename(&self, from: &str, to: &str) -> Result<(), SystemError> {
         let rename = || {
             self.host.rename(from, to)?;
-            self.move_owners(from, to);
+            self.owners.moved(from, to);
             // The new name is on the disk; the content as much as it was.
             self.now_synced(to);
             let mut unsynced = self.unsynced.borrow_mut();
