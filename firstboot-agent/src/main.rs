@@ -32,6 +32,7 @@ use node_config::config::ConfigError;
 use node_config::{NodeConfig, paths};
 
 use crate::run::End;
+use crate::seed::Left;
 use crate::system::host::Host;
 use crate::system::{Ear, System, SystemError};
 
@@ -73,13 +74,13 @@ fn first_boot(sys: &Host) -> ExitCode {
         },
         Err(error) => return complain(&error.to_string(), exit::CONFIG),
     };
-    match seed::is_unfinished(&node, sys) {
-        Ok(false) => {}
-        Ok(true) => {
+    match seed::clear(&node, sys) {
+        Ok(Left::Nothing) => {}
+        Ok(Left::ThisBoot) => {
             seed::receive(sys);
             return ExitCode::SUCCESS;
         }
-        Err(error) => seed::warn(sys, &error),
+        Err(error) => sys.say(Ear::Log, &format!("going on without: {error}")),
     }
     let at = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, paths::PAGE_PORT);
     if let Err(error) = sys.page().open(at, PAGE_TIME) {

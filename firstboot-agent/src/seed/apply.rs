@@ -12,8 +12,8 @@ use crate::system::{Entry, Kind, System};
 /// Bytes of the bundle that are held at a time.
 const PART: u64 = 256 << 10;
 
-/// What a new file is called until it is complete. Always the same, so that what a cut
-/// leaves is written over; and nobody else's, so that nothing is.
+/// What a new file is called until it is complete, in its own directory. Always the
+/// same, so that what a cut leaves is written over; and not longer for a long name.
 const BESIDE: &str = ".imgbuild-seed";
 
 /// Makes all changes. The last makes it a node, once all others are on the disk.
@@ -126,7 +126,7 @@ fn put(
     len: u64,
 ) -> Result<(), Trouble> {
     make_parent(sys, path)?;
-    let beside = format!("{path}{BESIDE}");
+    let beside = beside(path);
     // Nobody reads it before it has its owner. Whatever has none is for everybody.
     let mode = attributes.map_or(0o644, |_| 0o600);
     let first = part(sys, at, len.min(PART))?;
@@ -176,9 +176,14 @@ fn link(sys: &dyn System, path: &str, there: Option<Entry>, to: &str) -> Result<
         _ => {}
     }
     make_parent(sys, path)?;
-    let beside = format!("{path}{BESIDE}");
+    let beside = beside(path);
     sys.link(&beside, to)?;
     Ok(sys.rename(&beside, path)?)
+}
+
+fn beside(path: &str) -> String {
+    let (parent, _) = path.rsplit_once('/').unwrap_or_default();
+    format!("{parent}/{BESIDE}")
 }
 
 fn make_parent(sys: &dyn System, path: &str) -> Result<(), Trouble> {

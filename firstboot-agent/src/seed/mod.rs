@@ -26,7 +26,7 @@ use node_config::{NodeConfig, Seed, paths};
 use self::find::{Found, Trouble};
 use crate::status::{consoles, say};
 use crate::system::light::Sign;
-use crate::system::{Command, Ear, System, SystemError, read_text, replace};
+use crate::system::{Command, System, SystemError, read_text, replace};
 
 /// How often the boot partition is looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
@@ -92,21 +92,29 @@ impl Voice<'_> {
     }
 }
 
-/// Looks after what an earlier boot could not finish, on a disk that is a node by
-/// now. Whether this boot began as a release: then it is to end, for nothing of the
-/// node is in use yet.
-pub(crate) fn is_unfinished(node: &NodeConfig, sys: &dyn System) -> Result<bool, SystemError> {
+/// What a seed has left on a disk that is a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Nothing, by now.
+    Nothing,
+    /// This boot: it began as a release, and nothing of the node is in use yet.
+    ThisBoot,
+}
+
+/// Looks after what a cut has left of a seed once the disk was a node, and removes it.
+/// This boot, if it began as a release, is ended by [`receive`].
+pub(crate) fn clear(node: &NodeConfig, sys: &dyn System) -> Result<Left, SystemError> {
     let Some(mark) = Mark::read(sys)? else {
-        return Ok(false);
+        return Ok(Left::Nothing);
     };
     if mark.boot == boot(sys)? {
-        return Ok(true);
+        return Ok(Left::ThisBoot);
     }
     if mark.image == node.image_id.to_string() {
         remove_seed(sys)?;
     }
     sys.remove(paths::SEEDING)?;
-    Ok(false)
+    Ok(Left::Nothing)
 }
 
 /// One look, and all that follows from it.
@@ -172,9 +180,4 @@ impl Mark {
 fn boot(sys: &dyn System) -> Result<String, SystemError> {
     let boot = read_text(sys, "/proc/sys/kernel/random/boot_id")?;
     Ok(boot.trim().to_string())
-}
-
-/// Goes on with a node although the end of its seed could not be seen to.
-pub(crate) fn warn(sys: &dyn System, error: &SystemError) {
-    sys.say(Ear::Log, &format!("going on without: {error}"));
 }

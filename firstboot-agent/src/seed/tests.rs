@@ -116,6 +116,13 @@ fn seed() -> Making {
         .file(Part::Root, "/etc/same", 0o644, 0, b"same\n")
         .file(Part::Root, "/etc/was-link", 0o644, 0, b"a file now\n")
         .file(Part::Root, "/etc/empty", 0o444, 0, b"")
+        .file(
+            Part::Root,
+            &format!("/etc/{}", "n".repeat(255)),
+            0o644,
+            0,
+            b"long\n",
+        )
         .file(Part::Root, "/lib/firmware/large", 0o755, 0, &large)
         .file(Part::Root, "/opt/new/deep/file", 0o600, 7, b"deep\n")
         .link("/etc/systemd/system/a.service", "/dev/null")
@@ -207,9 +214,9 @@ fn start(fake: &Fake) -> bool {
         return false;
     };
     let node = NodeConfig::parse(&node).expect("a node");
-    match is_unfinished(&node, fake) {
-        Ok(true) => receive(fake),
-        Ok(false) => return true,
+    match clear(&node, fake) {
+        Ok(Left::ThisBoot) => receive(fake),
+        Ok(Left::Nothing) => return true,
         // Goes on with the node; the next start tries again.
         Err(_) => {}
     }

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, which turns arguments into a
 //! request and its result into words. Data goes to stdout, talk to stderr.
 
+mod attest;
 mod build;
 mod cache;
 mod charts;
@@ -104,6 +105,8 @@ enum Command {
     Release(release::Args),
     /// Sign a release that was made without the key.
     Sign(sign::Args),
+    /// Sign that a release's very image was booted, and how that went.
+    Attest(attest::Args),
     /// Make a release again and compare, byte for byte.
     Rebuild(rebuild::Args),
     /// Make a key that signs releases.
@@ -151,6 +154,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Seed(args) => seed::run(global, args),
         Command::Release(args) => release::run(global, args),
         Command::Sign(args) => sign::run(args),
+        Command::Attest(args) => attest::run(args),
         Command::Rebuild(args) => rebuild::run(global, args),
         Command::Keygen(args) => keygen::run(args),
         Command::Verify(args) => verify::run(global, args),

@@ -14,6 +14,7 @@ use crate::device::Bytes;
 use crate::flash::{Checked, Range, check};
 use crate::io::{ReadAt as _, Region};
 use crate::layout::Table;
+use crate::release::attest::Statement;
 use crate::release::verify::{self, Terms};
 
 /// Arguments of `imgbuild verify`.
@@ -90,6 +91,7 @@ fn release(global: &Global, args: &Args) -> anyhow::Result<()> {
             "version": verified.comment.version,
             "key": verified.signer.to_string(),
             "files": names,
+            "booted": verified.boot.as_ref().map(Statement::passed),
         }))?;
     }
     eprintln!(
@@ -103,6 +105,12 @@ fn release(global: &Global, args: &Args) -> anyhow::Result<()> {
         },
         names.join(", ")
     );
+    if let Some(boot) = &verified.boot {
+        eprintln!(
+            "this image was booted, and passed {}",
+            boot.passed().join(", ")
+        );
+    }
     Ok(())
 }
 

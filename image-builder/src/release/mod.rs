@@ -7,11 +7,13 @@
 //! documents    what it is made of, how, and for Raspberry Pi Imager
 //! sums, sign   the digests of all of it, in one file, and a signature on that
 //! verify       the way back
+//! attest       afterwards: that its very image was booted, signed by itself
 //! ```
 //!
 //! A release is a folder that appears when all of it is there. The same lock,
 //! agent and version give the same bytes, packed files and documents included.
 
+pub mod attest;
 pub mod bmap;
 pub mod documents;
 pub mod facts;

@@ -120,6 +120,15 @@ impl<'a> Rig<'a> {
             .expect("qemu-img");
     }
 
+    /// Puts another disk in its place. While it is switched off.
+    pub(crate) fn replace_disk(&self, from: &Path) {
+        qemu_img(&["convert", "-f", "raw", "-O", "qcow2"])
+            .arg(from)
+            .arg(self.dir.path().join(SCRATCH))
+            .run(&[0])
+            .expect("qemu-img");
+    }
+
     /// What the scratch disk's root file system looks like to e2fsck.
     pub(crate) fn assert_disk_clean(&self) {
         let raw = self.dir.path().join("after.raw");

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use imgbuild::cmd::Cmd;
+use node_config::Report;
 
 use crate::canary::Canaries;
 use crate::k3s::lab_with_k3s;
@@ -58,7 +59,7 @@ impl Publisher {
     }
 }
 
-pub(crate) fn good(command: &mut Command) -> String {
+fn good(command: &mut Command) -> String {
     let output = command.output().expect("started");
     assert!(output.status.success(), "{command:?}: {}", stderr(&output));
     String::from_utf8(output.stdout).expect("text")
@@ -184,7 +185,31 @@ fn a_release_is_what_others_can_check_and_becomes_a_node() {
     judge_file_systems(lab, &node);
 
     // The same by seed, on a disk with the release: this one is booted.
-    seed::becomes_the_node(lab, &release, &image, &node, &canaries);
+    let report = seed::becomes_the_node(lab, &release, &image, &node, &canaries);
+    attest(&publisher, &dir, &report);
+}
+
+/// How it went is signed beside the release.
+fn attest(publisher: &Publisher, dir: &Path, report: &Report) {
+    let lab = &publisher.lab;
+    let path = lab.path("report.json");
+    fs::write(&path, report.render()).expect("written");
+    let mut attest = lab.imgbuild();
+    attest.arg("attest").arg(dir).arg("--report").arg(&path);
+    attest
+        .args(["--test", "seed", "--key"])
+        .arg(lab.path("signing"));
+    good(&mut attest);
+    let statement = format!("{NAME}.boot.json");
+    tool(
+        dir,
+        "minisign",
+        &["-V", "-q", "-P", &publisher.public, "-m", &statement],
+    );
+    let output = publisher.verify(dir, &["--json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let verified: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(verified["booted"][0], "seed/identity");
 }
 
 pub(crate) fn judge_file_systems(lab: &Lab, image: &Path) {

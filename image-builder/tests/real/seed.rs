@@ -21,23 +21,23 @@ use node_config::{NodeConfig, Report, Seed, paths};
 use crate::boot::{PATIENCE, Rig, power_off, text, wait_until_done};
 use crate::canary::Canaries;
 use crate::lab::{Lab, NODE, stderr};
-use crate::release::{good, judge_file_systems};
+use crate::release::judge_file_systems;
 use crate::supervisor::read;
 
 /// Where the boot partition begins, in MiB, for mtools.
 const BOOT: &str = "@@8M";
 
 /// `packed` is the release, `release` its bytes, `built` the image that `build` made of
-/// it for the node.
+/// it for the node. What the node reports.
 pub(crate) fn becomes_the_node(
     lab: &Lab,
     packed: &Path,
     release: &Path,
     built: &Path,
     canaries: &Canaries,
-) {
+) -> Report {
     let node = NodeConfig::parse(&read(built, paths::NODE_CONFIG)).expect("node.toml");
-    let rig = Rig::with_node(lab, release, node.clone());
+    let rig = Rig::with_node(lab, release, node);
     let mut guest = rig.start(DiskBus::Virtio);
     wait_for_words(
         &mut guest,
@@ -76,13 +76,10 @@ pub(crate) fn becomes_the_node(
     for name in ["imgbuild-seed.bin", "imgbuild-seed.json"] {
         mtools("mcopy", &[&on_disk, &at(name), "::"]);
     }
-    fs::copy(
-        lab.path("out/pi-1.known_hosts"),
-        lab.path("flashed.known_hosts"),
-    )
-    .expect("copied");
+    rig.replace_disk(&disk);
+    let trusted = lab.path("out/pi-1.known_hosts");
+    fs::copy(trusted, release.with_extension("known_hosts")).expect("copied");
 
-    let rig = Rig::with_node(lab, &disk, node);
     let mut guest = rig.start(DiskBus::Nvme);
     wait_for_words(&mut guest, "this disk becomes the node pi-1");
     // The power goes while it is at it.
@@ -109,6 +106,7 @@ pub(crate) fn becomes_the_node(
     rig.copy_disk(&after);
     judge_file_systems(lab, &after);
     same_but_for_the_ids(&after, built);
+    report
 }
 
 fn mtools(program: &str, args: &[&str]) {
@@ -153,8 +151,16 @@ const OTHERWISE: &[&str] = &[
     "/boot/NODE.txt",
 ];
 
-/// Below these a system that has run has files of its own.
+/// What a system that has run has of its own: systemd's, K3s', NetworkManager's, the
+/// agent's, sudo's.
 const OF_A_RUN: &[&str] = &[
+    "/etc/.pwd.lock",
+    "/etc/.updated",
+    "/var/.updated",
+    "/etc/resolv.conf",
+    "/etc/rancher/k3s/config.yaml.d",
+    "/etc/rancher/k3s/k3s.yaml",
+    "/home/admin/.sudo_as_admin_successful",
     "/boot/report.json",
     "/root",
     "/tmp",
