@@ -1,13 +1,14 @@
 //! Runs on a new node's first boot: looks whether what the image baked in is
 //! really so, waits for what takes time, and reports. It stays for some minutes after
-//! the last stage, for those who look at its page.
+//! the last stage, for those who look at its page. On a release, which has no node, it
+//! waits for one instead.
 //!
 //! | exit code | meaning |
 //! | --- | --- |
-//! | 0 | every stage is done, now or on an earlier boot |
+//! | 0 | every stage is done, now or on an earlier boot; or a release has become a node and restarts |
 //! | 1 | a stage gave up; `report.json` says which and why; the next boot tries again |
 //! | 64 | wrong arguments |
-//! | 78 | `node.toml` is missing or not a node's configuration; nothing was done |
+//! | 78 | `node.toml` is not a node's configuration, or is missing in what is no release; nothing was done |
 //!
 //! With `--pull` it is a process of its own making, see `pull`.
 
@@ -15,6 +16,7 @@ mod journal;
 mod page;
 mod pull;
 mod run;
+mod seed;
 mod stages;
 mod status;
 mod supervisor;
@@ -33,6 +35,7 @@ use node_config::config::ConfigError;
 use node_config::{NodeConfig, paths};
 
 use crate::run::End;
+use crate::seed::Left;
 use crate::system::host::Host;
 use crate::system::{Ear, System, SystemError};
 
@@ -68,8 +71,24 @@ const PAGE_AFTER: Duration = Duration::from_secs(300);
 fn first_boot(sys: &Host) -> ExitCode {
     let node = match read_config(sys) {
         Ok(node) => node,
+        Err(NoConfig::Missing) => match seed::is_release(sys) {
+            Ok(true) => {
+                seed::receive(sys);
+                return ExitCode::SUCCESS;
+            }
+            Ok(false) => return complain(&NoConfig::Missing.to_string(), exit::CONFIG),
+            Err(error) => return complain(&error.to_string(), exit::CONFIG),
+        },
         Err(error) => return complain(&error.to_string(), exit::CONFIG),
     };
+    match seed::clear(&node, sys) {
+        Ok(Left::Nothing) => {}
+        Ok(Left::ThisBoot) => {
+            seed::receive(sys);
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => sys.say(Ear::Log, &format!("going on without: {error}")),
+    }
     let at = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, paths::PAGE_PORT);
     if let Err(error) = sys.page().open(at, PAGE_TIME) {
         let words = format!("going on without a page on the network: {at}: {error}");

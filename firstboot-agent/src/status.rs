@@ -58,11 +58,7 @@ impl<'a> Status<'a> {
                 state: State::Running,
                 stages,
             },
-            consoles: read_text(sys, "/sys/class/tty/console/active")
-                .unwrap_or_default()
-                .split_whitespace()
-                .map(String::from)
-                .collect(),
+            consoles: consoles(sys),
             written: Written::default(),
             sign: Cell::default(),
         }
@@ -159,12 +155,25 @@ impl<'a> Status<'a> {
     }
 
     fn say(&self, line: &ConsoleLine) {
-        let line = line.to_string();
-        self.sys.say(Ear::Log, &line);
-        self.sys.say(Ear::ServiceManager, &line);
-        for console in &self.consoles {
-            self.sys.say(Ear::Console(console), &line);
-        }
+        say(self.sys, &self.consoles, &line.to_string());
+    }
+}
+
+/// The terminals that are consoles, by their names in `/dev`.
+pub(crate) fn consoles(sys: &dyn System) -> Vec<String> {
+    read_text(sys, "/sys/class/tty/console/active")
+        .unwrap_or_default()
+        .split_whitespace()
+        .map(String::from)
+        .collect()
+}
+
+/// Says a line to everybody who reads lines.
+pub(crate) fn say(sys: &dyn System, consoles: &[String], line: &str) {
+    sys.say(Ear::Log, line);
+    sys.say(Ear::ServiceManager, line);
+    for console in consoles {
+        sys.say(Ear::Console(console), line);
     }
 }
 
@@ -193,7 +202,7 @@ fn state(stages: &[StageReport]) -> State {
 }
 
 /// Whether something is mounted there, by the text of `/proc/self/mountinfo`.
-fn is_mount_point(mountinfo: &str, path: &str) -> bool {
+pub(crate) fn is_mount_point(mountinfo: &str, path: &str) -> bool {
     // The fifth word; spaces in it are escaped.
     mountinfo
         .lines()

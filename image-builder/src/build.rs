@@ -13,9 +13,10 @@ use crate::compose::{Composed, Recipe, compose};
 use crate::handover::Handover;
 use crate::identity::{self, HostKeys};
 use crate::ids::NodeIds;
-use crate::layout::Frame;
+use crate::io::Region;
+use crate::layout::{Frame, Scheme};
 use crate::lock::{self, Lock};
-use crate::overlay::{self, BaseView as _, Carried, Entrance, Part, Rendered, Request};
+use crate::overlay::{self, BaseView as _, Carried, Entrance, Overlay, Part, Rendered, Request};
 use crate::plan::{BaseRef, K3s, Node, NodePlan, Role};
 use crate::progress::Progress;
 use crate::rootfs::grow;
@@ -41,6 +42,8 @@ pub struct Ingredients<'a> {
     pub base: Option<&'a Path>,
     /// A release image to add the node to, in place of the profile's base.
     pub release: Option<&'a BaseRef>,
+    /// What the node is added to.
+    pub disk: On,
     /// The first-boot agent for the node.
     pub agent: &'a Path,
     /// What is locked of what the plan asks for.
@@ -52,6 +55,15 @@ pub struct Ingredients<'a> {
     /// The time of every change, in seconds since 1970; without it the time the
     /// base was last written.
     pub epoch: Option<i64>,
+}
+
+/// What a node is added to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum On {
+    /// A disk of its own, written whole.
+    New,
+    /// A disk that has the release already, whose ids stay as they are.
+    Flashed,
 }
 
 /// What to build.
@@ -124,8 +136,18 @@ pub struct Prepared<'a> {
     base: Base,
     ids: NodeIds,
     keys: HostKeys,
+    release: Option<Described>,
     rendered: Rendered,
     epoch: i64,
+}
+
+/// A release, by what its image says of itself.
+#[derive(Debug, Clone)]
+pub struct Described {
+    /// What it says.
+    pub carried: Carried,
+    /// The text of that, as it is on the disk.
+    pub text: String,
 }
 
 /// Opens and verifies everything a node is made from.
@@ -143,6 +165,10 @@ pub fn prepare<'a>(
     let from = node.release.unwrap_or(&plan.profile.base);
     let base = source::open(from, node.base, node.cache, progress)?;
     let ids = NodeIds::derive(plan.cluster.id, &plan.node.name);
+    let ids = match node.disk {
+        On::New => ids,
+        On::Flashed => flashed(ids, &base)?,
+    };
     let keys = match node.keys {
         Keys::Kept(secrets) => secrets.node(&plan.node.name)?.host_keys.clone(),
         Keys::Files(dir) => HostKeys::load_or_create(dir, &plan.node.name)?,
@@ -154,10 +180,11 @@ pub fn prepare<'a>(
     };
     let view = ImageView::open(base.boot.clone(), base.root.clone())?;
     let (k3s, profile) = (plan.k3s.as_ref(), &plan.profile);
-    let mut payload = match carried(&view)? {
+    let release = described(&view)?;
+    let mut payload = match &release {
         // What it is is known by its own sha256; whether that is to be trusted was
         // looked at before.
-        Some(carried) => carried.payload(profile, k3s)?,
+        Some(release) => release.carried.payload(profile, k3s)?,
         None if node.release.is_some() => bail!("{} is no release image", base.name()),
         None => lock::payload(node.lock, k3s, profile, &base.digest, node.cache, progress)?,
     };
@@ -199,6 +226,7 @@ pub fn prepare<'a>(
         base,
         ids,
         keys,
+        release,
         rendered,
         epoch,
     })
@@ -232,6 +260,16 @@ impl Prepared<'_> {
         self.rendered.image_id
     }
 
+    /// What the node adds to its base.
+    pub fn overlay(&self) -> &Overlay {
+        &self.rendered.overlay
+    }
+
+    /// The release that its base is, if it is one.
+    pub fn release(&self) -> Option<&Described> {
+        self.release.as_ref()
+    }
+
     /// The ids of the node's disk.
     pub fn ids(&self) -> NodeIds {
         self.ids
@@ -260,13 +298,35 @@ impl Prepared<'_> {
     }
 }
 
-/// What a base carries already, if it is a release image.
-fn carried(view: &ImageView) -> anyhow::Result<Option<Carried>> {
+/// What a base says of itself, if it is a release image.
+fn described(view: &ImageView) -> anyhow::Result<Option<Described>> {
     let Some(text) = view.read(Part::Root, paths::RELEASE)? else {
         return Ok(None);
     };
     let text = String::from_utf8(text).context("release.json is no text")?;
-    Carried::parse(&text).map(Some)
+    let carried = Carried::parse(&text)?;
+    Ok(Some(Described { carried, text }))
+}
+
+/// The ids of a node on a disk that has its base already. What the node has not made
+/// yet, as its data partition, has the node's own.
+fn flashed(node: NodeIds, base: &Base) -> anyhow::Result<NodeIds> {
+    let Scheme::Gpt(disk) = base.table.scheme else {
+        bail!("{} has no GPT, as every release has", base.name());
+    };
+    let of = |region: &Region| -> anyhow::Result<Uuid> {
+        let (_, offset) = region.place();
+        let mut partitions = base.table.partitions.iter();
+        let found = partitions.find(|partition| partition.offset == offset);
+        let id = found.context("a partition is not in the table")?;
+        id.partuuid.parse().context("a partition has no GUID")
+    };
+    Ok(NodeIds {
+        disk,
+        boot: of(&base.boot)?,
+        root: of(&base.root)?,
+        ..node
+    })
 }
 
 /// What lets a node into its cluster, and nothing of it that its role has no use

@@ -32,6 +32,7 @@ pub mod release;
 pub mod rootfs;
 pub mod secret;
 pub mod secrets;
+pub mod seed;
 pub mod signature;
 pub mod sink;
 pub mod source;

@@ -170,7 +170,7 @@ impl ImageFile {
 }
 
 /// Bytes an unprivileged user may still write.
-fn free_space(file: &File) -> io::Result<u64> {
+pub(crate) fn free_space(file: &File) -> io::Result<u64> {
     let stat = fstatvfs(file)?;
     Ok(stat.blocks_available() as u64 * stat.fragment_size() as u64)
 }

@@ -11,11 +11,14 @@
 pub mod config;
 pub mod disk;
 pub mod handover;
+pub mod links;
 pub mod package;
 pub mod paths;
 pub mod report;
+pub mod seed;
 
 pub use config::{NodeConfig, Role};
 pub use handover::Handover;
 pub use package::Package;
 pub use report::{ConsoleLine, Report};
+pub use seed::Seed;

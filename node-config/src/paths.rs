@@ -26,6 +26,10 @@ pub const REPORT: &str = "/var/lib/imgbuild/report.json";
 /// Written last, by the last stage. While it exists the unit does not start.
 pub const DONE: &str = "/var/lib/imgbuild/done";
 
+/// While a seed is being applied, and until the start after it: which, and in which
+/// boot. Written by the agent and read by nobody else.
+pub const SEEDING: &str = "/var/lib/imgbuild/seeding";
+
 /// The package files the image carries, gone once they are installed.
 pub const PACKAGES_DIR: &str = "/var/lib/imgbuild/packages";
 
@@ -68,6 +72,17 @@ pub const BOOT_NODE_TXT: &str = "/boot/firmware/NODE.txt";
 /// What a release image is, for people: on the FAT partition.
 pub const BOOT_RELEASE_TXT: &str = "/boot/firmware/RELEASE.txt";
 
+/// The bytes of [`RELEASE`] again, on the FAT partition: by it `imgbuild seed` knows
+/// the disk.
+pub const BOOT_RELEASE: &str = "/boot/firmware/release.json";
+
+/// A node for a release disk, a [`crate::Seed`]. Written after [`BOOT_SEED_BUNDLE`]:
+/// while it is not there, there is no seed.
+pub const BOOT_SEED: &str = "/boot/firmware/imgbuild-seed.json";
+
+/// What the seed changes: a [`crate::seed::Index`], then what the files hold.
+pub const BOOT_SEED_BUNDLE: &str = "/boot/firmware/imgbuild-seed.bin";
+
 /// What this image is, for programs: on the FAT partition.
 pub const BOOT_MANIFEST: &str = "/boot/firmware/imgbuild.json";
 
@@ -88,6 +103,14 @@ pub fn in_boot(path: &str) -> Option<&str> {
     }
 }
 
+/// Whether a path is absolute with no empty, `.` or `..` component.
+pub fn is_normal(path: &str) -> bool {
+    path.strip_prefix('/').is_some_and(|rest| {
+        rest.split('/')
+            .all(|part| !matches!(part, "" | "." | "..") && !part.contains('\0'))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,7 +128,15 @@ mod tests {
         ] {
             assert_eq!(in_boot(path), inner, "{path}");
         }
-        for path in [BOOT_REPORT, BOOT_NODE_TXT, BOOT_RELEASE_TXT, BOOT_MANIFEST] {
+        for path in [
+            BOOT_REPORT,
+            BOOT_NODE_TXT,
+            BOOT_RELEASE_TXT,
+            BOOT_RELEASE,
+            BOOT_MANIFEST,
+            BOOT_SEED,
+            BOOT_SEED_BUNDLE,
+        ] {
             assert!(in_boot(path).is_some(), "{path}");
         }
     }

@@ -1,6 +1,8 @@
 //! A machine for tests: a temporary root, programs from a script, its own
 //! clock, and a fault at the call of one's choice.
 
+mod owners;
+
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,11 +15,12 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use self::owners::Owners;
 use super::drive::{Drive, SECTOR};
 use super::host::Host;
 use super::https::{self, Get, NoAnswer};
 use super::light::Sign;
-use super::{Command, Ear, Hear, System, SystemError};
+use super::{Command, Ear, Entry, Hear, Kind, System, SystemError};
 
 /// What a program does to the machine, and what it answers: stdout or stderr.
 pub(crate) type Script = Box<dyn Fn(&Fake, &[String], Extent) -> Result<String, String>>;
@@ -68,6 +71,7 @@ pub(crate) struct Fake {
     clock: Cell<Duration>,
     /// A program is at work: what it puts down is not on the disk yet.
     in_script: Cell<bool>,
+    owners: Owners,
     // In the page cache only. The agent's own writes never are: each is synced.
     unsynced: RefCell<BTreeSet<String>>,
     // What a program says before it ends, whichever way.
@@ -115,6 +119,7 @@ impl Fake {
             calls: Cell::new(0),
             clock: Cell::new(Duration::ZERO),
             in_script: Cell::new(false),
+            owners: Owners::default(),
             unsynced: RefCell::default(),
             printed: RefCell::default(),
             drive: RefCell::default(),
@@ -294,6 +299,36 @@ impl Fake {
         files
     }
 
+    /// Everything below a directory, directories and links too.
+    pub(crate) fn tree(&self, below: &str) -> BTreeMap<String, (Entry, Vec<u8>)> {
+        let mut found = BTreeMap::new();
+        let mut left = vec![below.to_owned()];
+        while let Some(directory) = left.pop() {
+            for entry in fs::read_dir(self.host.at(&directory)).expect("directory") {
+                let name = entry.expect("entry").file_name();
+                let path = format!("{directory}/{}", name.display());
+                let mut entry = self.look(&path).expect("looks").expect("there");
+                let content = match entry.kind {
+                    Kind::File => fs::read(self.host.at(&path)).expect("content"),
+                    _ => Vec::new(),
+                };
+                if entry.kind == Kind::Dir {
+                    left.push(path.clone());
+                    // Of what is in it, in the file system's own way.
+                    entry.len = 0;
+                }
+                found.insert(path, (entry, content));
+            }
+        }
+        found
+    }
+
+    fn look(&self, path: &str) -> Result<Option<Entry>, SystemError> {
+        let (uid, gid) = self.owners.of(path);
+        let entry = self.host.entry(path)?;
+        Ok(entry.map(|entry| Entry { uid, gid, ..entry }))
+    }
+
     /// How far the clock is.
     pub(crate) fn now(&self) -> Duration {
         self.clock.get()
@@ -407,6 +442,45 @@ impl System for Fake {
         self.file_call(path, || (), || self.host.set_mode(path, mode))
     }
 
+    fn entry(&self, path: &str) -> Result<Option<Entry>, SystemError> {
+        self.file_call(path, || (), || self.look(path))
+    }
+
+    fn set_owner(&self, path: &str, uid: u32, gid: u32) -> Result<(), SystemError> {
+        let set = || {
+            self.owners.set(path, uid, gid);
+            Ok(())
+        };
+        self.file_call(path, || (), set)
+    }
+
+    fn link(&self, path: &str, target: &str) -> Result<(), SystemError> {
+        let link = || {
+            self.owners.forget(path);
+            self.host.link(path, target)
+        };
+        // The old one is gone before the new one is there.
+        let half = || self.host.remove(path).expect("removes");
+        self.file_call(path, half, link)
+    }
+
+    fn remove_all(&self, path: &str) -> Result<(), SystemError> {
+        let half = || {
+            // Some of what is in it.
+            let first = fs::read_dir(self.host.at(path))
+                .ok()
+                .and_then(|mut dir| dir.next());
+            if let Some(Ok(first)) = first {
+                let first = format!("{path}/{}", first.file_name().display());
+                self.host.remove_all(&first).expect("removes");
+            }
+        };
+        self.file_call(path, half, || {
+            self.owners.forget(path);
+            self.host.remove_all(path)
+        })
+    }
+
     fn make_dir(&self, path: &str, mode: u32) -> Result<(), SystemError> {
         self.file_call(
             path,
@@ -422,10 +496,12 @@ impl System for Fake {
 
     fn write(&self, path: &str, mode: u32, content: &[u8]) -> Result<(), SystemError> {
         let half = || {
+            self.owners.forget(path);
             let _ = self.host.write(path, mode, &content[..content.len() / 2]);
             self.now_synced(path);
         };
         self.file_call(path, half, || {
+            self.owners.forget(path);
             if let Err(error) = self.room_for(path) {
                 // Its name, and none of its content.
                 self.host.write(path, mode, b"")?;
@@ -454,6 +530,7 @@ impl System for Fake {
     fn rename(&self, from: &str, to: &str) -> Result<(), SystemError> {
         let rename = || {
             self.host.rename(from, to)?;
+            self.owners.moved(from, to);
             // The new name is on the disk; the content as much as it was.
             self.now_synced(to);
             let mut unsynced = self.unsynced.borrow_mut();
@@ -476,6 +553,9 @@ impl System for Fake {
 
     fn read_at(&self, path: &str, offset: u64, len: usize) -> Result<Vec<u8>, SystemError> {
         let read = || {
+            if !path.starts_with("/dev/") {
+                return self.host.read_at(path, offset, len);
+            }
             let start = self.device(path, offset, len)?;
             Ok(self.drive.borrow().read(start, len).expect("inside"))
         };

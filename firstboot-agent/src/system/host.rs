@@ -6,7 +6,9 @@ use std::io::{self, Read as _, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{
+    DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown, symlink,
+};
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -17,7 +19,7 @@ use ring::digest;
 
 use super::https::{self, Answer, Get, NoAnswer};
 use super::light::{Light, Sign};
-use super::{Command, Ear, Hear, System, SystemError, program};
+use super::{Command, Ear, Entry, Hear, Kind, System, SystemError, program};
 use crate::page::Page;
 use crate::supervisor::authority::hex;
 
@@ -93,6 +95,49 @@ impl System for Host {
     fn set_mode(&self, path: &str, mode: u32) -> Result<(), SystemError> {
         fs::set_permissions(self.at(path), fs::Permissions::from_mode(mode))
             .map_err(file("changing the mode of", path))
+    }
+
+    fn entry(&self, path: &str) -> Result<Option<Entry>, SystemError> {
+        let look = || {
+            let Some(metadata) = found(fs::symlink_metadata(self.at(path)))? else {
+                return Ok(None);
+            };
+            let kind = match metadata.file_type() {
+                is if is.is_file() => Kind::File,
+                is if is.is_dir() => Kind::Dir,
+                is if is.is_symlink() => {
+                    let target = fs::read_link(self.at(path))?;
+                    Kind::Link(target.to_string_lossy().into_owned())
+                }
+                _ => Kind::Other,
+            };
+            Ok(Some(Entry {
+                kind,
+                mode: metadata.permissions().mode() & 0o7777,
+                uid: metadata.uid(),
+                gid: metadata.gid(),
+                len: metadata.len(),
+            }))
+        };
+        look().map_err(file("looking at", path))
+    }
+
+    fn set_owner(&self, path: &str, uid: u32, gid: u32) -> Result<(), SystemError> {
+        lchown(self.at(path), Some(uid), Some(gid)).map_err(file("changing the owner of", path))
+    }
+
+    fn link(&self, path: &str, target: &str) -> Result<(), SystemError> {
+        found(fs::remove_file(self.at(path)))
+            .and_then(|_| symlink(target, self.at(path)))
+            .map_err(file("making the link", path))
+    }
+
+    fn remove_all(&self, path: &str) -> Result<(), SystemError> {
+        let remove = || match found(fs::symlink_metadata(self.at(path)))? {
+            Some(metadata) if metadata.is_dir() => found(fs::remove_dir_all(self.at(path))),
+            _ => found(fs::remove_file(self.at(path))),
+        };
+        remove().map(drop).map_err(file("removing", path))
     }
 
     fn make_dir(&self, path: &str, mode: u32) -> Result<(), SystemError> {

@@ -16,6 +16,8 @@ pub(crate) enum Sign {
     Working,
     /// Slowly on and off: waits for something, or tries again.
     Waiting,
+    /// A short flash every three seconds: has no node, and waits for one.
+    Empty,
     /// Quickly: stopped.
     Stopped,
     /// As it was before: done.
@@ -39,14 +41,15 @@ impl Light {
         let before = self.before(&light)?;
         let (trigger, milliseconds) = match sign {
             Sign::Working => ("heartbeat", None),
-            Sign::Waiting => ("timer", Some("1000")),
-            Sign::Stopped => ("timer", Some("100")),
+            Sign::Waiting => ("timer", Some(["1000", "1000"])),
+            Sign::Empty => ("timer", Some(["100", "2900"])),
+            Sign::Stopped => ("timer", Some(["100", "100"])),
             Sign::Before => (before, None),
         };
         put("trigger", trigger)?;
-        if let Some(milliseconds) = milliseconds {
-            put("delay_on", milliseconds)?;
-            put("delay_off", milliseconds)?;
+        if let Some([on, off]) = milliseconds {
+            put("delay_on", on)?;
+            put("delay_off", off)?;
         }
         Ok(())
     }
@@ -90,6 +93,7 @@ mod tests {
         };
         assert_eq!(shown(Sign::Working).trim_end(), "heartbeat");
         assert_eq!(shown(Sign::Waiting), "timer 1000 1000");
+        assert_eq!(shown(Sign::Empty), "timer 100 2900");
         assert_eq!(shown(Sign::Stopped), "timer 100 100");
         assert!(shown(Sign::Before).starts_with("mmc0"));
     }

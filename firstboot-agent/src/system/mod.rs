@@ -32,6 +32,15 @@ pub(crate) trait System {
     fn mode(&self, path: &str) -> Result<Option<u32>, SystemError>;
     /// Changes the file's permission bits.
     fn set_mode(&self, path: &str, mode: u32) -> Result<(), SystemError>;
+    /// What lies at the path, a symbolic link itself; `None` where nothing does.
+    fn entry(&self, path: &str) -> Result<Option<Entry>, SystemError>;
+    /// Changes owner and group of what lies at the path, of a symbolic link itself.
+    fn set_owner(&self, path: &str, uid: u32, gid: u32) -> Result<(), SystemError>;
+    /// Makes a symbolic link in place of an old file or link.
+    fn link(&self, path: &str, target: &str) -> Result<(), SystemError>;
+    /// Removes a file, a link, or a directory with all that is in it; content when
+    /// there is none.
+    fn remove_all(&self, path: &str) -> Result<(), SystemError>;
     /// Makes the directory; content with one that is there.
     fn make_dir(&self, path: &str, mode: u32) -> Result<(), SystemError>;
     /// Writes a new file in place of an old one; on the disk when it returns.
@@ -43,7 +52,7 @@ pub(crate) trait System {
     fn rename(&self, from: &str, to: &str) -> Result<(), SystemError>;
     /// Removes the file; content when there is none.
     fn remove(&self, path: &str) -> Result<(), SystemError>;
-    /// A part of a device, exactly as long as asked for.
+    /// A part of a device or file, exactly as long as asked for.
     fn read_at(&self, path: &str, offset: u64, len: usize) -> Result<Vec<u8>, SystemError>;
     /// Writes a part of a device; on the disk when it returns. A cut leaves any of
     /// its 512-byte sectors old, the others new.
@@ -74,6 +83,34 @@ pub(crate) trait System {
     fn elapsed(&self) -> Duration;
     /// Waits.
     fn sleep(&self, pause: Duration);
+}
+
+/// What lies at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// What it is.
+    pub(crate) kind: Kind,
+    /// Permission bits.
+    pub(crate) mode: u32,
+    /// Owner.
+    pub(crate) uid: u32,
+    /// Group.
+    pub(crate) gid: u32,
+    /// Length in bytes.
+    pub(crate) len: u64,
+}
+
+/// A kind of file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Dir,
+    /// A symbolic link, and its target.
+    Link(String),
+    /// A device, socket or pipe.
+    Other,
 }
 
 /// Is given a line at a time.

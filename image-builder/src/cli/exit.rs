@@ -22,6 +22,7 @@ use crate::release::sign::SignError;
 use crate::release::verify::Unfit;
 use crate::rootfs::PathError;
 use crate::secrets::SecretsError;
+use crate::seed::PlaceError;
 use crate::signature::openpgp::{KeyringError, SignatureError};
 use crate::signature::sums::SumsError;
 use crate::sink::SinkError;
@@ -98,7 +99,7 @@ fn meaning(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             matches!(cause.downcast_ref(), Some(CmdError::Missing { .. })),
             5,
         ))
-        .or(is(cause.is::<SinkError>() || cause.is::<FolderError>(), 6))
+        .or(is(is_about_the_output(cause), 6))
         .or(is(cause.is::<NotUp>() || cause.is::<NotDone>(), 7))
         .or(is(is_about_a_download(cause), 8))
         .or(is(is_about_the_choice_of_a_disk(cause), 9))
@@ -120,6 +121,12 @@ fn is_about_configuration(cause: &(dyn std::error::Error + 'static)) -> bool {
         || matches!(cause.downcast_ref(), Some(Missing::Lock(_)))
 }
 
+fn is_about_the_output(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.is::<SinkError>()
+        || cause.is::<FolderError>()
+        || cause.downcast_ref().is_some_and(PlaceError::is_full)
+}
+
 /// What is wrong with charts is in files of the repository, or outside.
 fn is_about_a_list(error: &ChartsError) -> bool {
     matches!(
@@ -134,6 +141,7 @@ fn is_about_a_list(error: &ChartsError) -> bool {
 
 fn is_about_the_choice_of_a_disk(cause: &(dyn std::error::Error + 'static)) -> bool {
     cause.is::<FindError>()
+        || cause.is::<PlaceError>()
         || cause.is::<Refused>()
         || cause.is::<NotConfirmed>()
         || cause.is::<OpenError>()
@@ -201,7 +209,9 @@ mod tests {
 
     #[test]
     fn every_kind_of_failure_has_its_code() {
-        let circle = follow("/a", Last::Followed, |_| Ok(Some("a".into())));
+        let circle = follow("/a", Last::Followed, |_| {
+            Ok::<_, anyhow::Error>(Some("a".into()))
+        });
         let full = io::Error::from(io::ErrorKind::StorageFull);
         let errors: Vec<(u8, anyhow::Error)> = vec![
             (1, anyhow!("no reason that is listed")),

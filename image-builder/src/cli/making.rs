@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 use super::secrets::add_nodes;
 use super::unlock::Unlocking;
-use crate::build::{Ingredients, Keys};
+use crate::build::{Ingredients, Keys, On};
 use crate::config::Workspace;
 use crate::handover::Handover;
 use crate::lock::{self, Lock};
@@ -49,6 +49,11 @@ impl Making {
     /// The base image that was given, if one was.
     pub(super) fn base(&self) -> Option<&Path> {
         self.base.as_deref()
+    }
+
+    /// The release image that was given, if one was.
+    pub(super) fn release(&self) -> Option<&Path> {
+        self.release.as_deref()
     }
 }
 
@@ -109,6 +114,7 @@ impl Made {
             },
             base: self.base.as_deref(),
             release: self.release.as_ref(),
+            disk: On::New,
             agent: &self.agent,
             lock: &self.lock,
             handover: self.handover.as_ref(),

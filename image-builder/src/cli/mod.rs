@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, which turns arguments into a
 //! request and its result into words. Data goes to stdout, talk to stderr.
 
+mod attest;
 mod build;
 mod cache;
 mod charts;
@@ -25,6 +26,7 @@ mod rebuild;
 mod release;
 mod schema;
 mod secrets;
+mod seed;
 mod shell;
 mod sign;
 mod signing;
@@ -97,11 +99,15 @@ enum Command {
     Build(build::Args),
     /// Write a node or an image to a disk, read back.
     Write(write::Args),
+    /// Give a disk that has a release already a node, by its boot partition.
+    Seed(seed::Args),
     /// Make and sign a release: an image without a node, and what lets others check
     /// it.
     Release(release::Args),
     /// Sign a release that was made without the key.
     Sign(sign::Args),
+    /// Sign that a release's very image was booted, and how that went.
+    Attest(attest::Args),
     /// Make a release again and compare, byte for byte.
     Rebuild(rebuild::Args),
     /// Make a key that signs releases.
@@ -146,8 +152,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Fetch(args) => fetch::run(global, args),
         Command::Build(args) => build::run(global, args),
         Command::Write(args) => write::run(global, args),
+        Command::Seed(args) => seed::run(global, args),
         Command::Release(args) => release::run(global, args),
         Command::Sign(args) => sign::run(args),
+        Command::Attest(args) => attest::run(args),
         Command::Rebuild(args) => rebuild::run(global, args),
         Command::Keygen(args) => keygen::run(args),
         Command::Verify(args) => verify::run(global, args),

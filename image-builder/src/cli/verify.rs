@@ -18,6 +18,7 @@ use crate::flash::{Checked, Range, check};
 use crate::io::{self, ReadAt as _, Region};
 use crate::layout::Table;
 use crate::plan::Source;
+use crate::release::attest::Statement;
 use crate::release::record::{self, Record};
 use crate::release::verify::{self, Terms};
 
@@ -116,6 +117,7 @@ fn release(global: &Global, args: &Args) -> anyhow::Result<()> {
             "version": verified.comment.version,
             "key": verified.signer.to_string(),
             "files": names,
+            "booted": verified.boot.as_ref().map(Statement::passed),
         }))?;
     }
     eprintln!(
@@ -129,6 +131,12 @@ fn release(global: &Global, args: &Args) -> anyhow::Result<()> {
         },
         names.join(", ")
     );
+    if let Some(boot) = &verified.boot {
+        eprintln!(
+            "this image was booted, and passed {}",
+            boot.passed().join(", ")
+        );
+    }
     Ok(())
 }
 

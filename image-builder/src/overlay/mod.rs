@@ -3,7 +3,6 @@
 //! base, compared and tested as text, applied by `bootfs` and `rootfs`.
 
 mod k3s;
-pub mod links;
 pub mod manifest;
 
 mod accounts;
@@ -40,6 +39,8 @@ use std::fmt;
 
 pub use content::Content;
 pub use k3s::Entrance;
+pub use node_config::links;
+pub use node_config::paths::is_normal;
 pub use payload::{Payload, PayloadFile};
 pub use release::{Carried, ReleaseRequest, render_release};
 pub use render::{Rendered, Request, render};
@@ -235,14 +236,6 @@ impl Overlay {
             })
             .sum()
     }
-}
-
-/// Whether a path is absolute with no empty, `.` or `..` component.
-pub fn is_normal(path: &str) -> bool {
-    path.strip_prefix('/').is_some_and(|rest| {
-        rest.split('/')
-            .all(|part| !matches!(part, "" | "." | "..") && !part.contains('\0'))
-    })
 }
 
 /// A change in one line, without the content: for `Debug` and for listings.

@@ -244,24 +244,51 @@ pub fn render_release(
         packages: payload.packages.clone(),
         files,
     };
-    overlay.file(Part::Root, paths::RELEASE, 0o644, carried.render());
-    let text = for_people(&carried).replace('\n', "\r\n");
-    let path = paths::in_boot(paths::BOOT_RELEASE_TXT).unwrap_or(paths::BOOT_RELEASE_TXT);
-    overlay.file(Part::Boot, path, 0o644, text);
+    let described = carried.render();
+    let people = for_people(&carried).replace('\n', "\r\n");
+    overlay.file(Part::Root, paths::RELEASE, 0o644, described.as_str());
+    for (path, text) in ON_BOOT.into_iter().zip([people, described]) {
+        overlay.file(Part::Boot, boot_path(path), 0o644, text);
+    }
     Ok((overlay, carried))
+}
+
+/// What says of a disk that it is a release and no node: for people, for `imgbuild`.
+const ON_BOOT: [&str; 2] = [paths::BOOT_RELEASE_TXT, paths::BOOT_RELEASE];
+
+/// Takes away what would say of a node that it is none.
+pub(super) fn leave(overlay: &mut Overlay, base: &dyn BaseView) -> Result<()> {
+    for path in ON_BOOT.map(boot_path) {
+        if base.kind(Part::Boot, path)?.is_some() {
+            overlay.remove(Part::Boot, path);
+        }
+    }
+    Ok(())
+}
+
+/// The path inside the boot file system of a path on the running node.
+fn boot_path(path: &str) -> &str {
+    paths::in_boot(path).unwrap_or(path)
 }
 
 fn for_people(carried: &Carried) -> String {
     let k3s = carried.k3s.as_ref().map_or("none".into(), in_words);
     format!(
         "This disk is the release image {release}. It is no node yet: it has no name,
-no address and no login, and does nothing by itself.
+no address and no login. Started like this it waits, says so on its console, and
+flashes its light every three seconds.
 
   Profile   {profile}
   K3s       {k3s}
   Made by   {builder}
 
-Write it as a node of your cluster, which overwrites this disk:
+Give it a node of your cluster. DIR is the folder that this file is in, on your
+machine or on the one this disk is plugged into:
+
+  imgbuild seed NODE DIR --release {release}.img.zst
+
+Then start it: it becomes the node and starts anew. Or write it as a node, which
+overwrites this disk:
 
   imgbuild write {release}.img.zst --node NODE /dev/DISK
 ",

@@ -12,7 +12,7 @@ use crate::plan::{Disk, Extent, NodePlan};
 
 use super::{
     BaseView, Change, Entrance, Overlay, Part, Payload, agent, cmdline, extra, firmware, k3s,
-    locale, manifest, mounts, network, packages, payload, ssh, stock, system, text, users,
+    locale, manifest, mounts, network, packages, payload, release, ssh, stock, system, text, users,
 };
 
 /// Everything an overlay is made from, the base aside.
@@ -73,6 +73,7 @@ pub fn render(request: &Request<'_>, base: &dyn BaseView) -> Result<Rendered> {
     payload::add(overlay, request.payload, plan.k3s.as_ref(), base)
         .context("adding what is downloaded")?;
     k3s::add(overlay, request, base).context("configuring K3s")?;
+    release::leave(overlay, base)?;
 
     // These documents carry the image id, and the id names them too: it is
     // taken with nil in its own place.

@@ -8,6 +8,7 @@ mod k3s;
 mod packages;
 pub(super) mod plans;
 mod refusals;
+mod release;
 
 use std::path::Path;
 use std::process::Command;

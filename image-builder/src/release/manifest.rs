@@ -1,10 +1,15 @@
 //! The release's own description: what `imgbuild verify` goes by.
 
+use std::path::Path;
+
 use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::facts::{Facts, File, Input};
+use super::verify::{self, Unfit};
 use crate::layout::{DiskPlan, Span};
+use crate::overlay::Content;
+use crate::signature::sums::MAX_SUMS;
 
 /// The version this code writes and reads.
 pub const VERSION: u32 = 1;
@@ -84,6 +89,29 @@ impl Manifest {
                 .map(|deb| format!("{} {}", deb.name, deb.version))
                 .collect(),
         })
+    }
+
+    /// Reads that of the release in a folder, if it is the one that its list of files
+    /// names. Whether somebody signed the list is not looked at.
+    ///
+    /// # Errors
+    /// When the folder has no such list or description, or it was changed.
+    pub fn of(dir: &Path) -> anyhow::Result<Self> {
+        let (_, digests) = verify::listed(dir)?;
+        let mut names = digests.iter();
+        let named = names.find(|(name, _)| name.ends_with(&format!(".{END}")));
+        let (name, signed) = named.context("the release has no description")?;
+        let text = verify::read(&dir.join(name), MAX_SUMS as u64)?;
+        let found = Content::from(text.as_str()).sha256();
+        ensure!(
+            found == *signed,
+            Unfit::Changed {
+                name: name.clone(),
+                found,
+                signed: signed.clone(),
+            }
+        );
+        Self::parse(&text).with_context(|| format!("reading {name}"))
     }
 
     /// Reads the document.

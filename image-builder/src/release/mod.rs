@@ -7,11 +7,13 @@
 //! documents    what it is made of, how, and for Raspberry Pi Imager
 //! sums, sign   the digests of all of it, in one file, and a signature on that
 //! verify       the way back
+//! attest       afterwards: that its very image was booted, signed by itself
 //! ```
 //!
 //! A release is a folder that appears when all of it is there. The same lock,
 //! agent and version give the same bytes, packed files and documents included.
 
+pub mod attest;
 pub mod bmap;
 pub mod documents;
 pub mod facts;
@@ -388,14 +390,14 @@ impl Folder {
 }
 
 /// Hashes and counts what goes through.
-struct Hashed<W> {
+pub(crate) struct Hashed<W> {
     to: W,
     hash: Sha256,
     len: u64,
 }
 
 impl<W: Write> Hashed<W> {
-    fn new(to: W) -> Self {
+    pub(crate) fn new(to: W) -> Self {
         Self {
             to,
             hash: Sha256::new(),
@@ -403,7 +405,7 @@ impl<W: Write> Hashed<W> {
         }
     }
 
-    fn file(self, name: String) -> facts::File {
+    pub(crate) fn file(self, name: String) -> facts::File {
         facts::File {
             name,
             size: self.len,

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 use debversion::Version;
 
+use super::attest::{self, Statement};
 use super::facts;
 use super::manifest::{self, Manifest};
 use super::record::Record;
@@ -29,6 +30,8 @@ pub struct Verified {
     pub comment: Comment,
     /// The files of it that are here and right.
     pub files: Vec<PathBuf>,
+    /// What somebody signed of a boot of its very image, if anybody did.
+    pub boot: Option<Statement>,
 }
 
 /// Why a folder or a file is not used.
@@ -102,6 +105,14 @@ pub enum Unfit {
         /// Where that is written down.
         record: PathBuf,
     },
+    /// A statement about a boot that does not hold.
+    #[error("{}: {why}; take it away, or get the one that came with this release", file.display())]
+    Boot {
+        /// The statement.
+        file: PathBuf,
+        /// Why.
+        why: &'static str,
+    },
     /// The packed image is not the image that is described.
     #[error("{name} unpacks to sha256 {found}, and {described} is described; get another release")]
     Unpacks {
@@ -136,11 +147,18 @@ pub fn folder(
     progress: &mut dyn Progress,
 ) -> anyhow::Result<Verified> {
     let (signer, comment, digests) = signed(dir, terms)?;
-    whole(dir, &digests, progress)?;
+    let manifest = whole(dir, &digests, progress)?;
+    let mut files: Vec<_> = digests.keys().map(|name| dir.join(name)).collect();
+    let boot = attest::check(dir, &manifest, terms.keys)?;
+    let boot = boot.map(|(file, statement)| {
+        files.push(file);
+        statement
+    });
     Ok(Verified {
         signer,
         comment,
-        files: digests.keys().map(|name| dir.join(name)).collect(),
+        files,
+        boot,
     })
 }
 
@@ -153,10 +171,14 @@ pub(super) fn whole(
     digests: &BTreeMap<String, String>,
     progress: &mut dyn Progress,
 ) -> anyhow::Result<Manifest> {
+    // What was said of it after it was signed.
+    let end = format!(".{}", manifest::END);
+    let mut stems = digests.keys().filter_map(|name| name.strip_suffix(&end));
+    let boot = stems.next().map(attest::names).unwrap_or_default();
     for entry in fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))? {
         let name = entry?.file_name();
         let name = name.to_string_lossy().into_owned();
-        let own = name == sums::NAME || name == sums::signature();
+        let own = name == sums::NAME || name == sums::signature() || boot.contains(&name);
         ensure!(own || digests.contains_key(&name), Unfit::Foreign(name));
     }
     // What is wrong is found in the order of what the looking costs.
@@ -219,6 +241,7 @@ pub fn image(
         signer,
         comment,
         files,
+        boot: None,
     };
     Ok((verified, base))
 }
@@ -302,7 +325,8 @@ pub fn older(version: &str, than: &str) -> anyhow::Result<bool> {
     Ok(read(version)? < read(than)?)
 }
 
-fn read(path: &Path, limit: u64) -> anyhow::Result<String> {
+/// A text that is not larger than it may be.
+pub(super) fn read(path: &Path, limit: u64) -> anyhow::Result<String> {
     let what = || format!("reading {}", path.display());
     let mut text = String::new();
     let file = File::open(path).with_context(what)?;

@@ -19,7 +19,7 @@ pub use raw::{RawImage, raw_image};
 
 use crate::bootfs::FatError;
 use crate::io::{ReadAt as _, Region, Scratch};
-use crate::layout::LayoutError;
+use crate::layout::{LayoutError, Table};
 use crate::plan::{BaseLocation, BaseRef, Size};
 use crate::progress::Progress;
 use crate::rootfs::{Ext4Error, Superblock, grow};
@@ -91,6 +91,8 @@ pub struct Base {
     pub root: Region,
     /// The root's superblock.
     pub superblock: Superblock,
+    /// The whole partition table.
+    pub table: Table,
     /// The raw image's path.
     path: PathBuf,
     /// The base in words: its file's name.
@@ -152,7 +154,7 @@ fn open_file(
         boot,
         root,
         superblock,
-        ..
+        table,
     } = find_partitions(&image)?;
     let (_, root_offset) = root.place();
     cache.once("checked", &digest, || {
@@ -167,6 +169,7 @@ fn open_file(
         boot,
         root,
         superblock,
+        table,
         path,
         name: from,
     })

@@ -23,6 +23,16 @@ use crate::switch::Switch;
 /// An emulated boot on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(420);
 
+/// A text file of an image's root.
+pub(crate) fn read(image: &Path, path: &str) -> String {
+    let file = File::open(image).expect("image");
+    let region = Region::whole(Arc::new(file)).expect("region");
+    let parts = find_partitions(&region).expect("partitions");
+    let view = ImageView::open(parts.boot, parts.root).expect("view");
+    let bytes = view.root().read(path).expect("reads").expect(path);
+    String::from_utf8(bytes).expect("text")
+}
+
 /// An image, and how to start it.
 pub(crate) struct Rig<'a> {
     lab: &'a Lab,
@@ -35,20 +45,21 @@ pub(crate) struct Rig<'a> {
 
 impl<'a> Rig<'a> {
     pub(crate) fn new(lab: &'a Lab, image: &Path) -> Self {
+        let node = read(image, paths::NODE_CONFIG);
+        Self::with_node(lab, image, NodeConfig::parse(&node).expect("node.toml"))
+    }
+
+    /// An image in the network of a node that is not in it yet.
+    pub(crate) fn with_node(lab: &'a Lab, image: &Path, node: NodeConfig) -> Self {
         let region = Region::whole(Arc::new(File::open(image).expect("image"))).expect("region");
         let parts = find_partitions(&region).expect("partitions");
         let root_len = parts.root.len();
         let view = ImageView::open(parts.boot, parts.root).expect("view");
-        let node = view
-            .root()
-            .read(paths::NODE_CONFIG)
-            .expect("read")
-            .expect("node.toml");
         Self {
             lab,
             image: image.to_path_buf(),
             kernel: Kernel::of(&view).expect("kernel"),
-            node: NodeConfig::parse(&String::from_utf8(node).expect("text")).expect("node.toml"),
+            node,
             root_len,
             dir: tempfile::tempdir_in(lab.dir.path()).expect("directory"),
         }
@@ -126,6 +137,15 @@ impl<'a> Rig<'a> {
         qemu_img(&["convert", "-O", "raw"])
             .arg(self.dir.path().join(SCRATCH))
             .arg(to)
+            .run(&[0])
+            .expect("qemu-img");
+    }
+
+    /// Puts another disk in its place. While it is switched off.
+    pub(crate) fn replace_disk(&self, from: &Path) {
+        qemu_img(&["convert", "-f", "raw", "-O", "qcow2"])
+            .arg(from)
+            .arg(self.dir.path().join(SCRATCH))
             .run(&[0])
             .expect("qemu-img");
     }

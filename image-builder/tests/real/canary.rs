@@ -101,6 +101,7 @@ const LINES: &[&str] = &[
     "build pi-2 --identity KEY --json --force",
     "build pi-9 --identity KEY",
     "write pi-1 /dev/null --identity KEY",
+    "seed pi-1 out --release no-such.img.zst --identity KEY",
     "inspect out/pi-1.img",
     "inspect out/pi-1.img --json",
     "inspect out/pi-1.img ls /etc/rancher",

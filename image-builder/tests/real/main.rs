@@ -22,5 +22,6 @@ mod packages;
 mod release;
 mod resolve;
 mod secrets;
+mod seed;
 mod switch;
 mod write;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use imgbuild::build::{self, Ingredients, Job, Keys};
+use imgbuild::build::{self, Ingredients, Job, Keys, On};
 use imgbuild::cmd::Cmd;
 use imgbuild::config;
 use imgbuild::fetch::{Client, Settings};
@@ -138,6 +138,7 @@ fn lab_with_packages() -> Option<(Lab, PathBuf)> {
     let job = Job {
         node: Ingredients {
             release: None,
+            disk: On::New,
             plan: &plan,
             keys: Keys::Files(&lab.path("secrets")),
             base: None,

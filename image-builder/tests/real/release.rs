@@ -1,5 +1,5 @@
 //! A release of a real system: judged by the programs others will use on it, then
-//! damaged in every way, then made a node.
+//! damaged in every way, then made a node: in an image, and by seed on a disk.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,14 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use imgbuild::cmd::Cmd;
-use imgbuild::qemu::DiskBus;
 use node_config::Report;
-use node_config::report::State;
 
-use crate::boot::{PATIENCE, Rig, text, wait_until_done};
 use crate::canary::Canaries;
 use crate::k3s::lab_with_k3s;
 use crate::lab::{Lab, NODE, stderr};
+use crate::seed;
 
 const NAME: &str = "imgbuild-lab-1.2";
 
@@ -132,7 +130,8 @@ fn a_release_is_what_others_can_check_and_becomes_a_node() {
         .arg(String::from_utf8(secret).expect("text"));
     everything.arg(&dir).run(&[1]).expect("not there");
 
-    // The same from elsewhere, by somebody else's habits, on one core.
+    // The same from elsewhere, by somebody else's habits. On all cores, for packing takes
+    // the longest of all: that their number does not show is in release/pack/tests.rs.
     let mut other = lab.imgbuild();
     other
         .arg("rebuild")
@@ -144,8 +143,8 @@ fn a_release_is_what_others_can_check_and_becomes_a_node() {
         .env("LANG", "tr_TR.UTF-8")
         .env("HOME", "/nowhere")
         .current_dir("/");
-    let mut shell = Command::new("taskset");
-    shell.args(["-c", "0", "sh", "-c", "umask 077; exec \"$@\"", "sh"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "umask 077; exec \"$@\"", "sh"]);
     shell
         .arg(other.get_program())
         .args(other.get_args())
@@ -192,28 +191,36 @@ fn a_release_is_what_others_can_check_and_becomes_a_node() {
     let record = fs::read_to_string(lab.path("releases.toml")).expect("a record");
     assert!(record.ends_with("imgbuild-lab = \"1.2\"\n"), "{record}");
     judge_file_systems(lab, &node);
-    let rig = Rig::new(lab, &node);
-    let mut guest = rig.start(DiskBus::Virtio);
-    wait_until_done(&mut guest);
-    let ssh = rig.ssh(&guest);
-    ssh.wait(PATIENCE).expect("login");
-    let run = |command: &str| text(ssh.run(command).expect("ssh"));
-    let report = Report::parse(&run("sudo cat /var/lib/imgbuild/report.json")).expect("report");
-    assert_eq!(report.state, State::Done);
-    canaries.absent(
-        "the report",
-        run("sudo cat /var/lib/imgbuild/report.json").as_bytes(),
-    );
-    canaries.absent("the journal", run("sudo journalctl --no-pager").as_bytes());
-    assert_eq!(
-        run(
-            "systemctl is-system-running --wait; systemctl --failed --no-legend; systemctl is-active k3s.service"
-        ),
-        "running\nactive"
-    );
+
+    // The same by seed, on a disk with the release: this one is booted.
+    let report = seed::becomes_the_node(lab, &release, &image, &node, &canaries);
+    attest(&publisher, &dir, &report);
 }
 
-fn judge_file_systems(lab: &Lab, image: &Path) {
+/// How it went is signed beside the release.
+fn attest(publisher: &Publisher, dir: &Path, report: &Report) {
+    let lab = &publisher.lab;
+    let path = lab.path("report.json");
+    fs::write(&path, report.render()).expect("written");
+    let mut attest = lab.imgbuild();
+    attest.arg("attest").arg(dir).arg("--report").arg(&path);
+    attest
+        .args(["--test", "seed", "--key"])
+        .arg(lab.path("signing"));
+    good(&mut attest);
+    let statement = format!("{NAME}.boot.json");
+    tool(
+        dir,
+        "minisign",
+        &["-V", "-q", "-P", &publisher.public, "-m", &statement],
+    );
+    let output = publisher.verify(dir, &["--json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let verified: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(verified["booted"][0], "seed/identity");
+}
+
+pub(crate) fn judge_file_systems(lab: &Lab, image: &Path) {
     let judge = |program: &str| Cmd::new(program, "run ci/setup");
     judge("sgdisk")
         .arg("-v")

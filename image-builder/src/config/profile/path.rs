@@ -16,12 +16,16 @@ const HIDDEN: [&str; 6] = ["/proc", "/sys", "/dev", "/run", "/tmp", "/var/run"];
 const FAT_REFUSES: [char; 8] = ['<', '>', ':', '"', '|', '?', '*', '\\'];
 
 /// Files that imgbuild writes itself, and what to do instead.
-const OWN: [(&str, &str); 16] = [
+const OWN: [(&str, &str); 20] = [
     ("/boot/firmware/config.txt", "set `config_txt` instead"),
     ("/boot/firmware/cmdline.txt", "set `kernel_words` instead"),
     (paths::BOOT_MANIFEST, "choose another name"),
     (paths::BOOT_NODE_TXT, "choose another name"),
     (paths::BOOT_REPORT, "choose another name"),
+    (paths::BOOT_RELEASE, "choose another name"),
+    (paths::BOOT_RELEASE_TXT, "choose another name"),
+    (paths::BOOT_SEED, "choose another name"),
+    (paths::BOOT_SEED_BUNDLE, "choose another name"),
     ("/etc/hostname", "the node's `name` is in it"),
     ("/etc/hosts", "the cluster's nodes are in it"),
     ("/etc/fstab", "for more mounts, add a .mount unit"),

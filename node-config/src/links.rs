@@ -1,9 +1,8 @@
-//! The symbolic links in paths of a system.
+//! The symbolic links in paths of a system: one walk for whoever looks into a file
+//! system that is not at `/`, or must know where a path leads before writing there.
 
-use anyhow::{Result, ensure};
-
-/// A path that a base leads in a circle, or wants to.
-#[derive(Debug, thiserror::Error)]
+/// A path that a system leads in a circle, or wants to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0} has too many links in it")]
 pub struct LinkLoop(String);
 
@@ -26,11 +25,11 @@ pub enum Last {
 /// # Errors
 /// [`LinkLoop`] when there are more links than the kernel follows; and when
 /// `target` fails.
-pub fn follow(
+pub fn follow<E: From<LinkLoop>>(
     path: &str,
     last: Last,
-    mut target: impl FnMut(&str) -> Result<Option<String>>,
-) -> Result<String> {
+    mut target: impl FnMut(&str) -> Result<Option<String>, E>,
+) -> Result<String, E> {
     let mut rest: Vec<String> = path.rsplit('/').map(String::from).collect();
     let mut done = String::new();
     let mut links = 0;
@@ -50,7 +49,9 @@ pub fn follow(
             None => done = next,
             Some(target) => {
                 links += 1;
-                ensure!(links <= MOST_LINKS, LinkLoop(path.to_owned()));
+                if links > MOST_LINKS {
+                    return Err(LinkLoop(path.to_owned()).into());
+                }
                 if target.starts_with('/') {
                     done.clear();
                 }
