@@ -114,25 +114,26 @@ fn whole_boot(rig: &Rig<'_>) -> Duration {
 
 /// The agent's.
 fn last_words(guest: &Guest) -> String {
-    let log = fs::read(guest.log()).expect("the console's log");
-    let log = String::from_utf8_lossy(&log).into_owned();
-    let line = log.lines().rev().find(|line| line.starts_with("imgbuild "));
-    line.unwrap_or("nothing of the agent yet")
-        .trim_end()
-        .to_owned()
+    let found = words(guest, "imgbuild ").pop();
+    found.unwrap_or_else(|| "nothing of the agent yet".into())
 }
 
 /// The last file that was said to be on the disk; 0 for none.
 fn kept(guest: &Guest) -> u32 {
+    let numbers = words(guest, "kept ").into_iter();
+    let numbers = numbers.filter_map(|number| number.parse().ok());
+    numbers.max().unwrap_or(0)
+}
+
+/// What stands behind these words in rows of the console, and not at their beginning
+/// alone: a terminal that is reset ends no row.
+fn words(guest: &Guest, before: &str) -> Vec<String> {
     let log = fs::read(guest.log()).expect("the console's log");
-    let log = String::from_utf8_lossy(&log).into_owned();
-    let numbers = log
-        .lines()
-        .filter_map(|line| line.trim_end().strip_prefix("kept "));
-    numbers
-        .filter_map(|number| number.parse().ok())
-        .max()
-        .unwrap_or(0)
+    let log = String::from_utf8_lossy(&log);
+    let found = log.lines().filter_map(|row| row.split_once(before));
+    found
+        .map(|(_, words)| words.trim_end().to_owned())
+        .collect()
 }
 
 fn assert_kept(ssh: &Ssh, last: u32) {
