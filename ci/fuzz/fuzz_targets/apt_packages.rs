@@ -26,7 +26,10 @@ fuzz_target!(|data: &[u8]| {
     let names: BTreeSet<&str> = found.packages.iter().map(|deb| &deb.name[..]).collect();
     assert_eq!(names.len(), found.packages.len());
     for deb in &found.packages {
-        assert!(deb.url.starts_with("http://m.test/") && !deb.url.contains("/../"), "{deb:?}");
+        assert!(
+            deb.url.starts_with("http://m.test/") && !deb.url.contains("/../"),
+            "{deb:?}"
+        );
         assert_eq!(deb.sha256.len(), 64);
     }
 });

@@ -10,7 +10,10 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|data: &[u8]| {
     match cleartext(&RING, data, *AT) {
         Ok(document) => {
-            assert!(RING.fingerprints().any(|one| one == document.signer.primary));
+            assert!(
+                RING.fingerprints()
+                    .any(|one| one == document.signer.primary)
+            );
             assert_eq!(document.text.as_bytes(), TEXT.trim_ascii_end());
         }
         Err(error) => assert!(!error.to_string().is_empty()),

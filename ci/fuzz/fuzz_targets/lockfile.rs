@@ -18,7 +18,10 @@ fuzz_target!(|data: &[u8]| {
     for (_, path) in lock.wanted(&Cache::new("/cache")) {
         let rest = path.strip_prefix("/cache/download").expect("inside");
         let mut parts = Path::new(rest).components();
-        assert!(matches!(parts.next(), Some(Component::Normal(_))), "{path:?}");
+        assert!(
+            matches!(parts.next(), Some(Component::Normal(_))),
+            "{path:?}"
+        );
         assert_eq!(parts.next(), None, "{path:?}");
     }
 });

@@ -18,7 +18,9 @@ const CONTENT: &[u8] = b"0000  a\n";
 
 fuzz_target!(|data: &[u8]| {
     static TRUSTED: OnceLock<[PublicKey; 1]> = OnceLock::new();
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     let trusted = TRUSTED.get_or_init(|| [KEY.parse().expect("a public key")]);
     if let Ok((signer, comment)) = verify(CONTENT, text, trusted) {
         assert_eq!(signer, trusted[0].id());
@@ -29,9 +31,15 @@ fuzz_target!(|data: &[u8]| {
     }
     let _ = text.parse::<PublicKey>();
     if let Ok(manifest) = Manifest::parse(text) {
-        assert_eq!(Manifest::parse(&manifest.render()).expect("its own text"), manifest);
+        assert_eq!(
+            Manifest::parse(&manifest.render()).expect("its own text"),
+            manifest
+        );
     }
     if let Ok(carried) = Carried::parse(text) {
-        assert_eq!(Carried::parse(&carried.render()).expect("its own text"), carried);
+        assert_eq!(
+            Carried::parse(&carried.render()).expect("its own text"),
+            carried
+        );
     }
 });

@@ -13,7 +13,10 @@ fuzz_target!(|data: &[u8]| {
         Err(error) => {
             // No run of key material is as short as the words of a message.
             let said = error.to_string();
-            assert!(said.split_whitespace().all(|word| word.len() < 70), "{said}");
+            assert!(
+                said.split_whitespace().all(|word| word.len() < 70),
+                "{said}"
+            );
             return;
         }
     };

@@ -28,7 +28,11 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(again, index);
     let (last, others) = index.changes().split_last().expect("a node");
     assert_eq!((last.part, &*last.path), (Part::Root, NODE_CONFIG));
-    assert!(others.iter().all(|change| change.path != NODE_CONFIG || change.part == Part::Boot));
+    assert!(
+        others
+            .iter()
+            .all(|change| change.path != NODE_CONFIG || change.part == Part::Boot)
+    );
     let mut links: Vec<(&str, &str)> = Vec::new();
     let mut renames = true;
     for change in index.changes() {

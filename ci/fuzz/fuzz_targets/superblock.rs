@@ -38,6 +38,14 @@ fuzz_target!(|data: &[u8]| {
 /// Castagnoli's, bit by bit, for 1 KiB is little; Linux leaves out the last
 /// inversion.
 fn crc32c(bytes: &[u8]) -> u32 {
-    let step = |sum: u32, _| if sum & 1 == 1 { sum >> 1 ^ 0x82f6_3b78 } else { sum >> 1 };
-    bytes.iter().fold(!0, |sum, byte| (0..8).fold(sum ^ u32::from(*byte), step))
+    let step = |sum: u32, _| {
+        if sum & 1 == 1 {
+            sum >> 1 ^ 0x82f6_3b78
+        } else {
+            sum >> 1
+        }
+    };
+    bytes
+        .iter()
+        .fold(!0, |sum, byte| (0..8).fold(sum ^ u32::from(*byte), step))
 }

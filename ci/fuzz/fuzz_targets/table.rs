@@ -44,12 +44,18 @@ fn repair(disk: &mut [u8]) -> Option<()> {
     const HEADER: usize = SECTOR as usize;
     let field = |disk: &[u8], at: usize| -> Option<usize> {
         let bytes = disk.get(HEADER + at..HEADER + at + 4)?;
-        Some(bytes.iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte)))
+        Some(
+            bytes
+                .iter()
+                .rev()
+                .fold(0, |number, byte| number << 8 | usize::from(*byte)),
+        )
     };
     let start = field(disk, 72)?.checked_mul(HEADER)?;
     let len = field(disk, 80)?.checked_mul(field(disk, 84)?)?;
     let entries = crc32fast::hash(disk.get(start..start.checked_add(len)?)?);
-    disk.get_mut(HEADER + 88..HEADER + 92)?.copy_from_slice(&entries.to_le_bytes());
+    disk.get_mut(HEADER + 88..HEADER + 92)?
+        .copy_from_slice(&entries.to_le_bytes());
     disk[HEADER + 16..HEADER + 20].fill(0);
     let header = crc32fast::hash(disk.get(HEADER..HEADER + field(disk, 12)?)?);
     disk[HEADER + 16..HEADER + 20].copy_from_slice(&header.to_le_bytes());

@@ -26,14 +26,18 @@ pub struct Texts<'a> {
 /// A source that leads to the repository.
 pub const SOURCE: &str = "deb http://m.test s main\n";
 
-const STATUS: &str = "Package: dpkg\nStatus: install ok installed\nVersion: 1\nArchitecture: arm64\n\n";
+const STATUS: &str =
+    "Package: dpkg\nStatus: install ok installed\nVersion: 1\nArchitecture: arm64\n\n";
 
 /// Finds what the first package that the index names needs.
 ///
 /// # Errors
 /// When an input says no.
 pub fn run(texts: &Texts<'_>) -> anyhow::Result<Resolution> {
-    let names = texts.packages.lines().filter_map(|line| line.strip_prefix("Package:"));
+    let names = texts
+        .packages
+        .lines()
+        .filter_map(|line| line.strip_prefix("Package:"));
     let wanted: Vec<String> = names.take(2).map(|name| name.trim().to_owned()).collect();
     let status = format!("{STATUS}{}", texts.status);
     let files = [
@@ -43,7 +47,9 @@ pub fn run(texts: &Texts<'_>) -> anyhow::Result<Resolution> {
         ("/var/lib/dpkg/status", &status),
     ];
     let world = World {
-        files: files.map(|(path, text)| (path, text.as_bytes().to_vec())).into(),
+        files: files
+            .map(|(path, text)| (path, text.as_bytes().to_vec()))
+            .into(),
         release: texts.release.map(str::to_owned),
         packages: texts.packages.as_bytes().to_vec(),
     };
@@ -66,14 +72,23 @@ impl BaseView for World {
     }
 
     fn list(&self, _: Part, path: &str) -> anyhow::Result<Vec<String>> {
-        let names = self.files.keys().filter_map(|file| file.strip_prefix(path)?.strip_prefix('/'));
-        Ok(names.filter(|name| !name.contains('/')).map(str::to_owned).collect())
+        let names = self
+            .files
+            .keys()
+            .filter_map(|file| file.strip_prefix(path)?.strip_prefix('/'));
+        Ok(names
+            .filter(|name| !name.contains('/'))
+            .map(str::to_owned)
+            .collect())
     }
 }
 
 impl Repository for World {
     fn get(&self, url: &str, limit: u64) -> anyhow::Result<Vec<u8>> {
-        assert!(url.starts_with("http://") || url.starts_with("https://"), "{url}");
+        assert!(
+            url.starts_with("http://") || url.starts_with("https://"),
+            "{url}"
+        );
         let mut bytes = self.packages.clone();
         bytes.truncate(usize::try_from(limit)?);
         Ok(bytes)
@@ -81,13 +96,19 @@ impl Repository for World {
 
     fn verified(&self, _: &[u8], keyrings: &[Vec<u8>]) -> anyhow::Result<String> {
         assert!(!keyrings.is_empty());
-        Ok(self.release.clone().unwrap_or_else(|| release(&self.packages)))
+        Ok(self
+            .release
+            .clone()
+            .unwrap_or_else(|| release(&self.packages)))
     }
 }
 
 /// A release of the suite `s` with this index.
 fn release(packages: &[u8]) -> String {
-    let sha256: String = Sha256::digest(packages).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256: String = Sha256::digest(packages)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let (size, path) = (packages.len(), "main/binary-arm64/Packages");
     format!("Suite: s\nDate: Thu, 01 Jan 1970 00:00:00 UTC\nSHA256:\n {sha256} {size} {path}\n")
 }

@@ -13,17 +13,18 @@ use std::sync::{Arc, LazyLock};
 use imgbuild::config;
 use imgbuild::identity::HostKeys;
 use imgbuild::ids::NodeIds;
-use imgbuild::overlay::{
-    BaseView, Change, Kind, Overlay, Part, Payload, Request, links, render,
-};
+use imgbuild::overlay::{BaseView, Change, Kind, Overlay, Part, Payload, Request, links, render};
 use imgbuild::plan::NodePlan;
 
 use memory::MemoryBase;
 
 static AGENT: LazyLock<Arc<[u8]>> = LazyLock::new(|| Arc::from(&b"\x7fELF"[..]));
 static PAYLOAD: LazyLock<Payload> = LazyLock::new(Payload::default);
-static KEYS: LazyLock<HostKeys> = LazyLock::new(|| HostKeys::load_or_create(&crate::seed("keys"), "pi-1").expect("keys made by ci/fuzz/seeds"));
-static CASES: LazyLock<Vec<(MemoryBase, NodePlan)>> = LazyLock::new(|| fixtures::bases().into_iter().zip(plans()).collect());
+static KEYS: LazyLock<HostKeys> = LazyLock::new(|| {
+    HostKeys::load_or_create(&crate::seed("keys"), "pi-1").expect("keys made by ci/fuzz/seeds")
+});
+static CASES: LazyLock<Vec<(MemoryBase, NodePlan)>> =
+    LazyLock::new(|| fixtures::bases().into_iter().zip(plans()).collect());
 
 /// Plans what a node adds to a base in which one file was replaced, for each
 /// base.
@@ -52,11 +53,24 @@ pub fn expect_good() {
 /// example leaves out.
 fn plans() -> [NodePlan; 2] {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let workspace = config::load(&project.join("cluster/cluster.toml"), &project.join("profiles")).expect("the example cluster");
-    let [mut server, mut agent] = ["pi-1", "pi-2"].map(|node| workspace.plan(node).expect("a node of the example"));
+    let workspace = config::load(
+        &project.join("cluster/cluster.toml"),
+        &project.join("profiles"),
+    )
+    .expect("the example cluster");
+    let [mut server, mut agent] =
+        ["pi-1", "pi-2"].map(|node| workspace.plan(node).expect("a node of the example"));
     server.locale.timezone = "Etc/UTC".into();
-    agent.locale = imgbuild::plan::Locale { lang: "en_GB.UTF-8".into(), timezone: "Europe/Berlin".into(), keyboard: "de".into() };
-    agent.users.push(imgbuild::plan::User { name: "guest".into(), sudo: false, ..agent.users[0].clone() });
+    agent.locale = imgbuild::plan::Locale {
+        lang: "en_GB.UTF-8".into(),
+        timezone: "Europe/Berlin".into(),
+        keyboard: "de".into(),
+    };
+    agent.users.push(imgbuild::plan::User {
+        name: "guest".into(),
+        sudo: false,
+        ..agent.users[0].clone()
+    });
     agent.profile.firmware.usb_quirks.push("152d:0578:u".into());
     agent.profile.wifi_country = Some("DE".into());
     agent.profile.machine_id = imgbuild::plan::MachineId::FirstBoot;
@@ -65,7 +79,8 @@ fn plans() -> [NodePlan; 2] {
 }
 
 fn request(plan: &NodePlan) -> Request<'_> {
-    static IDS: LazyLock<NodeIds> = LazyLock::new(|| NodeIds::derive(CASES[0].1.cluster.id, "pi-1"));
+    static IDS: LazyLock<NodeIds> =
+        LazyLock::new(|| NodeIds::derive(CASES[0].1.cluster.id, "pi-1"));
     Request {
         entrance: None,
         plan,
