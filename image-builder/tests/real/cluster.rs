@@ -150,6 +150,10 @@ fn an_agent_waits_for_its_founder_and_both_are_ready() {
         measured.iter().any(|words| preflight.contains(words)),
         "{preflight}"
     );
+    if real().is_none() {
+        let well = said(&report, "gitops");
+        assert!(well.contains("root is Synced and Healthy"), "{well}");
+    }
     assert_page_shows(&founder, &report);
     assert_eq!(
         founder.run("sudo cat /etc/rancher/k3s/config.yaml.d/10-join.yaml"),
