@@ -1,5 +1,7 @@
 //! The cluster's API, by the kubectl that K3s is itself.
 
+use serde::Deserialize;
+
 use crate::system::Command;
 
 /// The program.
@@ -19,4 +21,16 @@ pub(super) fn command(kubeconfig: &str, question: &[&str]) -> Command {
         "--cache-dir=/run/imgbuild/kubectl",
     ];
     Command::new(K3S, &[&kubectl, question].concat())
+}
+
+/// What `get --output=json` prints of several objects.
+#[derive(Deserialize)]
+pub(super) struct List<T> {
+    pub(super) items: Vec<T>,
+}
+
+/// Of an object (v1, `ObjectMeta`).
+#[derive(Deserialize)]
+pub(super) struct Metadata {
+    pub(super) name: String,
 }

@@ -37,12 +37,16 @@ mod verify;
 mod watch;
 mod write;
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use tempfile::TempDir;
 
 use crate::config::{self, Workspace};
+use crate::io;
 use crate::source::Cache;
 
 /// Composes Raspberry Pi 5 node images that boot from an SSD.
@@ -191,5 +195,13 @@ impl Global {
             Some(dir) => Ok(Cache::new(dir)),
             None => Cache::of_user(),
         }
+    }
+
+    /// A folder in the cache that is gone with the value: there is room for images.
+    fn scratch(&self) -> anyhow::Result<TempDir> {
+        let cache = self.cache()?;
+        let dir = cache.dir();
+        fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
+        io::scratch::folder(dir).context("making a scratch folder")
     }
 }

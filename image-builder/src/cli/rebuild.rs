@@ -57,8 +57,7 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
     let date = date.with_context(|| format!("{:?} is no date", manifest.date))?;
     let lock = Lock::load(&lock::path(workspace.cluster_dir()))?.unwrap_or_default();
     let cache = global.cache()?;
-    fs::create_dir_all(cache.dir()).with_context(|| format!("making {}", cache.dir().display()))?;
-    let scratch = tempfile::tempdir_in(cache.dir()).context("making a scratch folder")?;
+    let scratch = global.scratch()?;
     let output = args
         .output
         .clone()

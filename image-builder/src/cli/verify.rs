@@ -15,7 +15,7 @@ use super::signing::trusted;
 use super::terminal::{Terminal, print_json};
 use crate::device::Bytes;
 use crate::flash::{Checked, Range, check};
-use crate::io::{self, ReadAt as _, Region};
+use crate::io::{ReadAt as _, Region};
 use crate::layout::Table;
 use crate::plan::Source;
 use crate::release::attest::Statement;
@@ -147,10 +147,7 @@ fn place(global: &Global, args: &Args) -> anyhow::Result<(PathBuf, Option<TempDi
         fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
         return Ok((dir.clone(), None));
     }
-    let cache = global.cache()?;
-    let dir = cache.dir();
-    fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
-    let scratch = io::scratch::folder(dir).context("making a scratch folder")?;
+    let scratch = global.scratch()?;
     Ok((scratch.path().to_owned(), Some(scratch)))
 }
 

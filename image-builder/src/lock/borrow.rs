@@ -2,6 +2,7 @@
 //! from the archive that the image's sources name and its keyrings vouch for. Found
 //! once for what an image has installed, and kept in the cache.
 
+use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -64,6 +65,9 @@ pub fn borrow(
         progress.step("looking for a kernel that runs in QEMU", None);
         let deb = find(image, source, progress)?;
         lock.packages = vec![PackageSet { base, wanted, deb }];
+        // An image can be tried where none was built.
+        let dir = source.cache.dir();
+        fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
         lock.save(&record)?;
     }
     let files = lock.wanted(source.cache);

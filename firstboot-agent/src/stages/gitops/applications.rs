@@ -5,7 +5,7 @@ use std::fmt;
 use node_config::handover::{NAMESPACE, ROOT};
 use serde::Deserialize;
 
-use crate::stages::kubectl::{self, OF_A_SERVER};
+use crate::stages::kubectl::{self, List, Metadata, OF_A_SERVER};
 use crate::system::{System, SystemError};
 
 /// How far the hand-over is.
@@ -85,7 +85,7 @@ pub(super) fn ask(sys: &dyn System) -> Result<Stand, SystemError> {
 }
 
 fn read(said: &str) -> Stand {
-    let items = match serde_json::from_str::<List>(said) {
+    let items = match serde_json::from_str::<List<Item>>(said) {
         Ok(list) => list.items,
         Err(error) => return Stand::Silent(format!("kubectl's list is none: {error}")),
     };
@@ -100,20 +100,10 @@ fn read(said: &str) -> Stand {
 }
 
 #[derive(Deserialize)]
-struct List {
-    items: Vec<Item>,
-}
-
-#[derive(Deserialize)]
 struct Item {
     metadata: Metadata,
     #[serde(default)]
     status: Status,
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    name: String,
 }
 
 /// Argo CD leaves out what it does not know yet.

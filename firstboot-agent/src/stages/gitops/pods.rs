@@ -3,7 +3,7 @@
 use node_config::handover::NAMESPACE;
 use serde::Deserialize;
 
-use crate::stages::kubectl::{self, OF_A_SERVER};
+use crate::stages::kubectl::{self, List, Metadata, OF_A_SERVER};
 use crate::system::{System, SystemError};
 
 /// The label that K3s' Helm controller gives to its pods, and the HelmChart's name.
@@ -34,7 +34,7 @@ pub(super) fn waiting(sys: &dyn System) -> Result<Option<String>, SystemError> {
 }
 
 fn read(said: &str) -> Option<String> {
-    let pods = serde_json::from_str::<List>(said).ok()?.items;
+    let pods = serde_json::from_str::<List<Pod>>(said).ok()?.items;
     pods.iter().find_map(|pod| {
         let scheduled = pod.status.conditions.iter();
         let mut homeless = scheduled.filter(|condition| condition.reason == "Unschedulable");
@@ -70,20 +70,10 @@ impl Container {
 }
 
 #[derive(Deserialize)]
-struct List {
-    items: Vec<Pod>,
-}
-
-#[derive(Deserialize)]
 struct Pod {
     metadata: Metadata,
     #[serde(default)]
     status: Status,
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    name: String,
 }
 
 /// Of a pod (v1, `PodStatus`).
